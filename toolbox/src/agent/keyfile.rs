@@ -1,0 +1,219 @@
+//! Private keys in: OpenSSH, PKCS#8 and PEM (PKCS#1, SEC1), plain or encrypted.
+//!
+//! Contract: [`parse`] either gives a key that [`signer`](super::signer) can sign with, or says which of the things
+//! that go wrong with key files went wrong. No error holds a byte of the key or of the passphrase.
+//!
+//! Read: ed25519, ecdsa (nistp256, nistp384, nistp521) and rsa. OpenSSH's format with bcrypt and any of aes-cbc,
+//! aes-ctr, aes-gcm, chacha20-poly1305; PKCS#8 with PBES2 (PBKDF2 or scrypt, AES); old PEM with AES-CBC.
+//! Refused by name: dsa, FIDO (`sk-`) keys, PuTTY files, 3DES and DES, PBES1, SSH2 (ssh.com) files, DER without armour.
+
+use pkcs8::der::{ErrorKind, SecretDocument, asn1::AnyRef, asn1::OctetStringRef};
+use pkcs8::{
+    AlgorithmIdentifierRef, EncryptedPrivateKeyInfoRef, ObjectIdentifier, PrivateKeyInfoRef, pkcs5,
+};
+use russh::keys::pkcs8::decode_pkcs8;
+use secrecy::{ExposeSecret as _, SecretString};
+use ssh_key::{Algorithm, PrivateKey};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use super::pem::{self, Block, Form};
+use super::{legacy_pem, openssh_format};
+
+#[cfg(test)]
+mod tests;
+
+/// Why a text gave no private key.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum KeyError {
+    /// Nothing but white space, or nothing at all.
+    #[error("it is empty")]
+    Empty,
+    /// Not text: DER, a keystore, a picture.
+    #[error("it is not text; a private key is wanted in OpenSSH, PKCS#8 or PEM form")]
+    Binary,
+    /// Text with no key in it.
+    #[error("there is no private key in it")]
+    NoKey,
+    /// The public half, or a certificate.
+    #[error("it is a public key; the private one is wanted")]
+    Public,
+    /// PuTTY's own format.
+    #[error("it is a PuTTY key (.ppk), which is not read")]
+    Putty,
+    /// A BEGIN line without its END line.
+    #[error("the private key is cut off: its END line is missing")]
+    Truncated,
+    /// BEGIN and END are there, but on one line with the rest.
+    #[error("the private key has lost its line breaks")]
+    LineBreaksLost,
+    /// The armour is right and what is inside is not.
+    #[error("the {form} private key is damaged: {reason}")]
+    Damaged {
+        /// The format, as people call it.
+        form: &'static str,
+        /// What is wrong, without any of the content.
+        reason: String,
+    },
+    /// Encrypted, and no passphrase came with it.
+    #[error("the private key is encrypted and no passphrase was given")]
+    Encrypted,
+    /// Encrypted with another passphrase.
+    #[error("the passphrase does not open the private key")]
+    WrongPassphrase,
+    /// A cipher or key derivation that is not read.
+    #[error("the private key is encrypted with {0}, which is not supported")]
+    UnsupportedCipher(String),
+    /// A kind of key that is not signed with.
+    #[error("keys of type {0} are not supported")]
+    UnsupportedType(String),
+    /// A private key in another program's format.
+    #[error("private keys of the form `{0}` are not read")]
+    UnsupportedFormat(String),
+}
+
+impl KeyError {
+    /// The next thing to type, where there is one; `file` is what the key was read from.
+    #[must_use]
+    pub fn hint(&self, file: &str) -> Option<String> {
+        Some(match self {
+            Self::Public => format!(
+                "give the file without .pub: {}",
+                file.trim_end_matches(".pub")
+            ),
+            Self::Putty => format!("convert it: puttygen {file} -O private-openssh -o {file}.key"),
+            Self::Truncated | Self::Damaged { .. } => {
+                format!("compare it with the original: ssh-keygen -y -f {file}")
+            }
+            Self::LineBreaksLost => {
+                "keep the newlines: in a shell, quote it as \"$(cat KEYFILE)\"".to_owned()
+            }
+            Self::Encrypted => {
+                "name a file that holds the passphrase in TOOLBOX_SSH_PASSPHRASE_FILE".to_owned()
+            }
+            Self::UnsupportedCipher(_) => {
+                format!("re-encrypt it in OpenSSH's format: ssh-keygen -p -f {file}")
+            }
+            Self::UnsupportedType(_) => "make one that is: ssh-keygen -t ed25519".to_owned(),
+            Self::UnsupportedFormat(_) | Self::Binary => {
+                format!("convert it: ssh-keygen -i -f {file}")
+            }
+            Self::Empty | Self::NoKey | Self::WrongPassphrase => return None,
+        })
+    }
+
+    /// Whether another passphrase could help.
+    #[must_use]
+    pub fn wants_passphrase(&self) -> bool {
+        matches!(self, Self::Encrypted | Self::WrongPassphrase)
+    }
+}
+
+/// Reads the first private key of `text`. A passphrase for a key that is not encrypted is ignored, as OpenSSH does.
+/// PEM and PKCS#8 hold no comment; the key then has an empty one.
+///
+/// # Errors
+/// Every [`KeyError`].
+pub fn parse(text: &[u8], passphrase: Option<&SecretString>) -> Result<PrivateKey, KeyError> {
+    let found = pem::private_keys(text)?;
+    let first = found.blocks.first().ok_or(KeyError::NoKey)?;
+    decode(first, passphrase)
+}
+
+/// Reads one key out of its block.
+pub(super) fn decode(
+    block: &Block,
+    passphrase: Option<&SecretString>,
+) -> Result<PrivateKey, KeyError> {
+    let key = match block.form {
+        Form::OpenSsh => openssh_format::decode(&block.bytes, passphrase)?,
+        Form::Pkcs8Encrypted => pkcs8_encrypted(&block.bytes, passphrase)?,
+        Form::Pkcs8 => from_der(block.form, &block.bytes)?,
+        Form::Pkcs1 | Form::Sec1 => match &block.dek {
+            None => traditional(block.form, &block.bytes)?,
+            Some(dek) => {
+                let passphrase = passphrase.ok_or(KeyError::Encrypted)?;
+                let plain = legacy_pem::decrypt(dek, &block.bytes, passphrase)?;
+                // The padding is right by chance for one wrong passphrase in 256: then the DER is not.
+                traditional(block.form, &plain).map_err(|_| KeyError::WrongPassphrase)?
+            }
+        },
+    };
+    signable(key)
+}
+
+fn pkcs8_encrypted(der: &[u8], passphrase: Option<&SecretString>) -> Result<PrivateKey, KeyError> {
+    let info = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|error| match error {
+        pkcs8::Error::Asn1(asn1) => match asn1.kind() {
+            ErrorKind::OidUnknown { oid } => unsupported_cipher(oid),
+            _ => damaged(Form::Pkcs8Encrypted, &error),
+        },
+        _ => damaged(Form::Pkcs8Encrypted, &error),
+    })?;
+    let passphrase = passphrase.ok_or(KeyError::Encrypted)?;
+    let plain = info
+        .decrypt(passphrase.expose_secret())
+        .map_err(|error| match error {
+            pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::UnsupportedAlgorithm { oid }) => {
+                unsupported_cipher(oid)
+            }
+            pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::NoPbes1CryptSupport) => {
+                KeyError::UnsupportedCipher("PBES1 (DES, RC2 or RC4)".into())
+            }
+            _ => KeyError::WrongPassphrase,
+        })?;
+    match from_der(Form::Pkcs8, plain.as_bytes()) {
+        // As in old PEM, the padding may fit by chance.
+        Err(KeyError::Damaged { .. }) => Err(KeyError::WrongPassphrase),
+        done => done,
+    }
+}
+
+fn unsupported_cipher(oid: ObjectIdentifier) -> KeyError {
+    const DES_EDE3_CBC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.3.7");
+    KeyError::UnsupportedCipher(match oid {
+        DES_EDE3_CBC => "DES-EDE3-CBC".to_owned(),
+        oid => format!("the algorithm {oid}"),
+    })
+}
+
+/// PKCS#1 and SEC1. The reader for PKCS#8 takes SEC1 as well; PKCS#1 it takes in PKCS#8's envelope.
+fn traditional(form: Form, der: &[u8]) -> Result<PrivateKey, KeyError> {
+    const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+    if form == Form::Sec1 {
+        return from_der(form, der);
+    }
+    let algorithm = AlgorithmIdentifierRef {
+        oid: RSA_ENCRYPTION,
+        parameters: Some(AnyRef::NULL),
+    };
+    let envelope = OctetStringRef::new(der)
+        .and_then(|key| SecretDocument::encode_msg(&PrivateKeyInfoRef::new(algorithm, key)))
+        .map_err(|error| damaged(form, &error))?;
+    from_der(form, envelope.as_bytes())
+}
+
+fn from_der(form: Form, der: &[u8]) -> Result<PrivateKey, KeyError> {
+    decode_pkcs8(der, None).map_err(|error| match error {
+        russh::keys::Error::UnknownAlgorithm(oid) => KeyError::UnsupportedType(oid.to_string()),
+        error => damaged(form, &error),
+    })
+}
+
+fn damaged(form: Form, error: &dyn std::fmt::Display) -> KeyError {
+    KeyError::Damaged {
+        form: form.name(),
+        reason: error.to_string(),
+    }
+}
+
+/// Refuses the types that parse but that nothing here can sign with.
+fn signable(key: PrivateKey) -> Result<PrivateKey, KeyError> {
+    match key.algorithm() {
+        Algorithm::Ed25519 | Algorithm::Ecdsa { .. } | Algorithm::Rsa { .. } => Ok(key),
+        other => Err(KeyError::UnsupportedType(other.to_string())),
+    }
+}
+
+/// Text that zeroes itself, for the readers of sources.
+pub(super) type SecretBytes = Zeroizing<Vec<u8>>;

@@ -1,0 +1,129 @@
+//! The embedded SSH agent: keys in memory, and OpenSSH's agent protocol over a stream or a socket.
+//!
+//! A side tower: it imports nothing of the rest of the toolbox. The deployer sees it through [`Agent::connect`] only,
+//! as russh's `AgentClient` over a stream in memory, so that no private key type leaves this module.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `source`, `secret_file`, `environment` | where a key's text comes from |
+//! | `pem`, `keyfile`, `openssh_format`, `legacy_pem`, `private_wire` | what the text means |
+//! | `load` | both together, with passphrases |
+//! | `keyring`, `lock`, `signer` | identities, without any protocol |
+//! | `wire`, `session`, `socket` | the protocol, over any stream; the socket and who may use it |
+//!
+//! Absent on purpose, and refused when a client asks: certificates, FIDO and PKCS#11 keys, confirmation, destination
+//! constraints and session binding. Not yet done: locked memory and a process that cannot be dumped.
+//!
+//! Log: russh's agent client writes requests and identities to the `log` at debug level (`russh::keys::agent`); whoever
+//! starts tracing caps that target at info. Nothing in this module logs a request, key, passphrase or signature.
+
+mod environment;
+mod keyfile;
+mod keyring;
+mod legacy_pem;
+mod load;
+mod lock;
+mod openssh_format;
+mod pem;
+mod private_wire;
+mod secret_file;
+mod session;
+mod signer;
+mod socket;
+mod source;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use ssh_key::PrivateKey;
+use tokio::io::DuplexStream;
+
+pub use keyfile::{KeyError, parse};
+pub use keyring::{AddError, Identity, MOST_IDENTITIES};
+pub use load::{Ask, LoadError, PASSPHRASE_FILE_VARIABLE, Passphrases, load, passphrase_file};
+pub use secret_file::SecretFileError;
+pub use socket::{AgentSocket, SocketError};
+pub use source::{KEY_VARIABLE, KeySource, SourceError};
+
+use keyring::{Checked, Keyring};
+
+/// Bytes in flight in each direction on a stream in memory; a frame may be longer, and then takes several turns.
+const DUPLEX: usize = 64 * 1024;
+
+/// The agent. Clones are the same agent; its keys are gone when the last clone and the last client are.
+#[derive(Clone, Default)]
+pub struct Agent {
+    keyring: Arc<Mutex<Keyring>>,
+}
+
+impl Agent {
+    /// An agent without identities.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a key, for ever or for `lifetime`. Inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`AddError`]; the key is zeroed then.
+    pub async fn add(&self, key: PrivateKey, lifetime: Option<Duration>) -> Result<(), AddError> {
+        let checked = tokio::task::spawn_blocking(move || Checked::new(key)).await;
+        let checked = checked.unwrap_or(Err(AddError::Mismatch))?;
+        let now = Instant::now();
+        // A lifetime past the clock's end is for ever.
+        let expires = lifetime.and_then(|lifetime| now.checked_add(lifetime));
+        self.keyring().add(checked, expires, now)?;
+        if let Some(expires) = expires {
+            self.wipe_at(expires);
+        }
+        Ok(())
+    }
+
+    /// The public sides of what it holds, in the order of adding.
+    #[must_use]
+    pub fn identities(&self) -> Vec<Identity> {
+        self.keyring().identities(Instant::now())
+    }
+
+    /// A client's end of a new conversation in memory. Inside a tokio runtime.
+    #[must_use]
+    pub fn connect(&self) -> DuplexStream {
+        let (client, server) = tokio::io::duplex(DUPLEX);
+        tokio::spawn(session::serve(self.clone(), server));
+        client
+    }
+
+    /// Serves the clients of a socket until it is dropped.
+    pub async fn serve_unix(&self, socket: AgentSocket) {
+        socket::serve(self, socket).await;
+    }
+
+    /// A panic while it was held leaves the keyring whole: its methods change it in one step.
+    fn keyring(&self) -> MutexGuard<'_, Keyring> {
+        self.keyring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wipes what has expired at that time, even if nobody asks by then. Holds no agent alive.
+    fn wipe_at(&self, expires: Instant) -> tokio::task::JoinHandle<()> {
+        let keyring: Weak<Mutex<Keyring>> = Arc::downgrade(&self.keyring);
+        tokio::spawn(async move {
+            tokio::time::sleep_until(expires.into()).await;
+            if let Some(keyring) = keyring.upgrade() {
+                keyring
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .expire(Instant::now());
+            }
+        })
+    }
+}
+
+impl std::fmt::Debug for Agent {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Agent").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,346 @@
+//! The agent against its real clients: OpenSSH's tools over a socket, russh's over a stream in memory.
+
+use std::path::PathBuf;
+use std::process::Output;
+
+use russh::keys::agent::{AgentIdentity, Constraint, client::AgentClient};
+use russh::keys::signature::Verifier as _;
+use ssh_key::encoding::Decode as _;
+use ssh_key::{HashAlg, Signature};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::UnixStream;
+use tokio::process::Command;
+
+use super::*;
+
+mod protocol;
+
+/// The types of key, as `ssh-keygen` names them.
+const TYPES: [&[&str]; 5] = [
+    &["ed25519"],
+    &["rsa", "-b", "2048"],
+    &["ecdsa", "-b", "256"],
+    &["ecdsa", "-b", "384"],
+    &["ecdsa", "-b", "521"],
+];
+
+/// A served agent in a directory of its own, with OpenSSH's tools pointed at it.
+struct House {
+    directory: tempfile::TempDir,
+    agent: Agent,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl House {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let agent = Agent::new();
+        let socket = AgentSocket::bind(&directory.path().join("run/socket")).unwrap();
+        let serving = agent.clone();
+        let server = tokio::spawn(async move { serving.serve_unix(socket).await });
+        Self {
+            directory,
+            agent,
+            server,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    async fn run(&self, program: &str, arguments: &[&str]) -> Output {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(self.directory.path());
+        command.env("SSH_AUTH_SOCK", self.path("run/socket"));
+        command
+            .env("SSH_ASKPASS", self.path("askpass"))
+            .env("SSH_ASKPASS_REQUIRE", "force")
+            .env("DISPLAY", ":none");
+        command.output().await.unwrap()
+    }
+
+    /// Runs a tool that must succeed, and gives what it prints.
+    async fn done(&self, program: &str, arguments: &[&str]) -> String {
+        let output = self.run(program, arguments).await;
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program} {arguments:?}: {error}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs a tool that must fail, and gives its exit status.
+    async fn fails(&self, program: &str, arguments: &[&str]) -> i32 {
+        let output = self.run(program, arguments).await;
+        assert!(
+            !output.status.success(),
+            "{program} {arguments:?} must fail"
+        );
+        output.status.code().unwrap()
+    }
+
+    async fn generate(&self, name: &str, kind: &[&str]) {
+        let arguments = [&["-q", "-N", "", "-C", name, "-f", name, "-t"], kind].concat();
+        self.done("ssh-keygen", &arguments).await;
+    }
+
+    /// One key of each type, generated, in the agent by `ssh-add`.
+    async fn with_every_type() -> Self {
+        let house = Self::new();
+        for (number, kind) in TYPES.iter().enumerate() {
+            house.generate(&format!("k{number}"), kind).await;
+            house.done("ssh-add", &["-q", &format!("k{number}")]).await;
+        }
+        house
+    }
+
+    /// What `ssh-add` will be told when it asks for a passphrase.
+    fn answer(&self, passphrase: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        // In one step, as a script that is being written cannot be run.
+        let script = self.path("askpass.new");
+        std::fs::write(&script, format!("#!/bin/sh\necho '{passphrase}'\n")).unwrap();
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700)).unwrap();
+        std::fs::rename(script, self.path("askpass")).unwrap();
+    }
+
+    async fn raw(&self) -> UnixStream {
+        UnixStream::connect(self.path("run/socket")).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn ssh_add_lists_removes_and_empties() {
+    let house = House::with_every_type().await;
+    let listed = house.done("ssh-add", &["-L"]).await;
+    let public: Vec<String> = (0..TYPES.len())
+        .map(|number| std::fs::read_to_string(house.path(&format!("k{number}.pub"))).unwrap())
+        .collect();
+    assert_eq!(listed, public.concat());
+    assert_eq!(
+        house.done("ssh-add", &["-l"]).await.lines().count(),
+        TYPES.len()
+    );
+    for number in 0..TYPES.len() {
+        house
+            .done("ssh-add", &["-T", &format!("k{number}.pub")])
+            .await;
+    }
+    house.done("ssh-add", &["-q", "-d", "k1"]).await;
+    assert_eq!(house.fails("ssh-add", &["-q", "-d", "k1"]).await, 1);
+    assert!(!house.done("ssh-add", &["-l"]).await.contains("k1"));
+    house.done("ssh-add", &["-q", "-D"]).await;
+    assert_eq!(house.fails("ssh-add", &["-l"]).await, 1);
+    assert_eq!(house.agent.identities(), []);
+}
+
+#[tokio::test]
+async fn ssh_keygen_signs_with_every_type_and_verifies() {
+    let house = House::with_every_type().await;
+    std::fs::write(house.path("text"), "text").unwrap();
+    for number in 0..TYPES.len() {
+        let name = format!("k{number}");
+        // Without the private file only the agent can have signed.
+        std::fs::remove_file(house.path(&name)).unwrap();
+        house
+            .done(
+                "ssh-keygen",
+                &[
+                    "-q",
+                    "-Y",
+                    "sign",
+                    "-f",
+                    &format!("{name}.pub"),
+                    "-n",
+                    "test",
+                    "text",
+                ],
+            )
+            .await;
+        let signed = "ssh-keygen -Y check-novalidate -n test -s text.sig < text";
+        let told = house.done("sh", &["-c", signed]).await;
+        assert!(told.contains("Good \"test\" signature"), "{told}");
+        std::fs::remove_file(house.path("text.sig")).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn ssh_add_locks_and_unlocks() {
+    let house = House::with_every_type().await;
+    house.answer("word");
+    house.done("ssh-add", &["-q", "-x"]).await;
+    assert_eq!(house.fails("ssh-add", &["-l"]).await, 1);
+    assert_eq!(house.fails("ssh-add", &["-T", "k0.pub"]).await, 1);
+    assert_eq!(house.fails("ssh-add", &["-q", "k0"]).await, 1);
+    assert_eq!(house.fails("ssh-add", &["-q", "-D"]).await, 1);
+    house.answer("other");
+    assert_eq!(house.fails("ssh-add", &["-q", "-X"]).await, 1);
+    house.answer("word");
+    house.done("ssh-add", &["-q", "-X"]).await;
+    assert_eq!(
+        house.done("ssh-add", &["-l"]).await.lines().count(),
+        TYPES.len()
+    );
+}
+
+#[tokio::test]
+async fn constraints_that_are_not_enforced_are_refused() {
+    let house = House::new();
+    house.generate("key", TYPES[0]).await;
+    assert_eq!(house.fails("ssh-add", &["-q", "-c", "key"]).await, 1);
+    let blob = std::fs::read_to_string(house.path("key.pub")).unwrap();
+    std::fs::write(house.path("known"), format!("host {blob}")).unwrap();
+    assert_eq!(
+        house
+            .fails("ssh-add", &["-q", "-h", "host", "-H", "known", "key"])
+            .await,
+        1
+    );
+    house
+        .done("ssh-keygen", &["-q", "-s", "key", "-I", "me", "key.pub"])
+        .await;
+    // The certificate beside the key is refused, the key itself taken.
+    house.run("ssh-add", &["-q", "key"]).await;
+    assert_eq!(house.agent.identities().len(), 1);
+}
+
+#[tokio::test]
+async fn expired_identity_is_wiped_while_nobody_asks() {
+    let house = House::new();
+    house.generate("key", TYPES[0]).await;
+    house.done("ssh-add", &["-q", "-t", "1h", "key"]).await;
+    assert_eq!(house.agent.identities().len(), 1);
+    let key = std::fs::read(house.path("key")).unwrap();
+    let lifetime = Duration::from_millis(20);
+    house
+        .agent
+        .add(parse(&key, None).unwrap(), Some(lifetime))
+        .await
+        .unwrap();
+    let blob = house.agent.identities()[0].blob.clone();
+    let held = house.agent.keyring().key(&blob, Instant::now());
+    let held = Arc::downgrade(&held.unwrap());
+    house
+        .agent
+        .wipe_at(Instant::now() + lifetime)
+        .await
+        .unwrap();
+    assert_eq!(held.strong_count(), 0);
+}
+
+#[tokio::test]
+async fn russh_adds_lists_and_signs_over_a_stream_in_memory() {
+    let house = House::new();
+    let mut client = AgentClient::connect(house.agent.connect());
+    for (number, kind) in TYPES.iter().enumerate() {
+        let name = format!("k{number}");
+        house.generate(&name, kind).await;
+        let key = parse(&std::fs::read(house.path(&name)).unwrap(), None).unwrap();
+        match number % 2 {
+            0 => house.agent.add(key, None).await.unwrap(),
+            _ => client
+                .add_identity(&key, &[Constraint::KeyLifetime { seconds: 60 }])
+                .await
+                .unwrap(),
+        }
+    }
+    let identities = client.request_identities().await.unwrap();
+    assert_eq!(identities.len(), TYPES.len());
+    for identity in identities {
+        for hash in [None, Some(HashAlg::Sha256), Some(HashAlg::Sha512)] {
+            let signed = client
+                .sign_request(&identity, hash, b"data".to_vec())
+                .await
+                .unwrap();
+            let AgentIdentity::PublicKey { key, .. } = &identity else {
+                panic!("a plain key")
+            };
+            check(&signed, key, hash);
+        }
+    }
+}
+
+/// russh gives the data back with the signature as a string behind it.
+fn check(signed: &[u8], key: &ssh_key::PublicKey, hash: Option<HashAlg>) {
+    let blob = signed.strip_prefix(b"data").unwrap();
+    let signature = Signature::decode(&mut &blob[4..]).unwrap();
+    key.key_data().verify(b"data", &signature).unwrap();
+    if key.algorithm().is_rsa() {
+        assert_eq!(signature.algorithm(), ssh_key::Algorithm::Rsa { hash });
+    }
+}
+
+#[tokio::test]
+async fn a_removed_or_unknown_key_signs_nothing() {
+    let house = House::with_every_type().await;
+    let mut client = AgentClient::connect(house.agent.connect());
+    let identities = client.request_identities().await.unwrap();
+    house.done("ssh-add", &["-q", "-d", "k0"]).await;
+    assert!(
+        client
+            .sign_request(&identities[0], None, b"data".to_vec())
+            .await
+            .is_err()
+    );
+    client
+        .sign_request(&identities[2], None, b"data".to_vec())
+        .await
+        .unwrap();
+    client.lock(b"word").await.unwrap();
+    assert!(
+        client
+            .sign_request(&identities[2], None, b"data".to_vec())
+            .await
+            .is_err()
+    );
+    client.unlock(b"word").await.unwrap();
+    client
+        .sign_request(&identities[2], None, b"data".to_vec())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn keys_are_gone_with_the_last_agent_and_the_last_client() {
+    let house = House::new();
+    house.generate("key", TYPES[0]).await;
+    let agent = Agent::new();
+    agent
+        .add(
+            parse(&std::fs::read(house.path("key")).unwrap(), None).unwrap(),
+            Some(Duration::MAX),
+        )
+        .await
+        .unwrap();
+    let held = Arc::downgrade(&agent.keyring);
+    let mut client = agent.connect();
+    drop(agent);
+    wire::write_frame(&mut client, &[11]).await.unwrap();
+    assert!(
+        wire::read_frame(&mut client)
+            .await
+            .unwrap()
+            .unwrap()
+            .starts_with(&[12, 0, 0, 0, 1])
+    );
+    client.shutdown().await.unwrap();
+    // The server's end closes when its session, the last holder, is over.
+    assert!(wire::read_frame(&mut client).await.unwrap().is_none());
+    assert_eq!(held.strong_count(), 0);
+}
+
+#[tokio::test]
+async fn rsa_outside_the_sizes_is_refused() {
+    let house = House::new();
+    house.generate("small", &["rsa", "-b", "1024"]).await;
+    let key = parse(&std::fs::read(house.path("small")).unwrap(), None).unwrap();
+    assert_eq!(
+        house.agent.add(key, None).await,
+        Err(AddError::RsaSize(1024))
+    );
+}

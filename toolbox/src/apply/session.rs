@@ -1,0 +1,279 @@
+//! One host: its SSH connections, what it is, and its engine.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+
+use crate::bootstrap::{
+    Access, InstallError, SystemFacts, Unusable, install_engine, probe, start_engine,
+};
+use crate::engine::{Dialer, Docker, Engine as _, EngineError, EngineStream};
+use crate::plan::{Action, Cause, HostFacts};
+use crate::ssh::{AgentDialer, ChannelStream, Connection, SshError, Target, Timeouts};
+
+use super::event::{Events, What};
+
+/// How long a freshly started engine may take until it answers.
+const ENGINE_START: Duration = Duration::from_secs(180);
+
+/// Why a host cannot be used; nothing was changed on it unless a step before said so.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// SSH.
+    #[error(transparent)]
+    Ssh(#[from] SshError),
+    /// The login user's rights.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
+    /// Installing or starting the engine.
+    #[error(transparent)]
+    Install(#[from] InstallError),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The engine was started and does not answer.
+    #[error(
+        "the container engine did not answer within {seconds} s after it was started: {reason}"
+    )]
+    EngineSilent {
+        /// How long was waited.
+        seconds: u64,
+        /// What the last attempt said.
+        reason: String,
+    },
+}
+
+impl SessionError {
+    /// The next step, where there is one to name.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Ssh(error) => error.hint(),
+            Self::Unusable(error) => Some(error.hint()),
+            Self::Install(error) => error.hint(),
+            Self::Engine(error) => error.hint(),
+            Self::EngineSilent { .. } => {
+                Some("see why on the host: journalctl -u docker --no-pager | tail".into())
+            }
+        }
+    }
+}
+
+/// A connected host.
+pub struct HostSession {
+    target: Target,
+    socket: String,
+    agent: AgentDialer,
+    control: Connection,
+    bulk: Arc<OnceCell<Connection>>,
+    facts: SystemFacts,
+    engine: Option<Docker>,
+    events: Events,
+}
+
+impl HostSession {
+    /// Logs in, asks what the host is, and connects to its engine where it runs.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub async fn open(
+        target: Target,
+        socket: &str,
+        agent: AgentDialer,
+        events: Events,
+    ) -> Result<Self, SessionError> {
+        let label = format!(
+            "connect to {}@{}:{}",
+            target.user, target.address, target.port
+        );
+        let opened = async {
+            let control = Connection::open(&target, &agent, &Timeouts::default()).await?;
+            let facts = probe(&control, socket).await?;
+            Ok::<_, SessionError>((control, facts))
+        };
+        let (control, facts) = events.step(&label, opened).await?;
+        let socket = socket.to_owned();
+        let bulk = Arc::new(OnceCell::new());
+        let mut session = Self {
+            target,
+            socket,
+            agent,
+            control,
+            bulk,
+            facts,
+            engine: None,
+            events,
+        };
+        if let Some(access) = session.facts.access()? {
+            session.engine = session.connect_engine(access).await?;
+        }
+        Ok(session)
+    }
+
+    /// The engine, where it runs.
+    pub fn engine(&self) -> Option<&Docker> {
+        self.engine.as_ref()
+    }
+
+    /// The host's events.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// What the host is.
+    pub fn facts(&self) -> &SystemFacts {
+        &self.facts
+    }
+
+    /// A TCP connection made by the host.
+    ///
+    /// # Errors
+    /// [`SshError`] where the host cannot open it.
+    pub async fn tcp(&self, host: &str, port: u16) -> Result<ChannelStream, SshError> {
+        self.control.tcp(host, port).await
+    }
+
+    /// Everything a plan needs to know; reads only.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn observe(&self) -> Result<HostFacts, SessionError> {
+        let engine = match &self.engine {
+            Some(engine) => Ok(engine.observe().await?),
+            None if self.facts.dockerd => Err(Cause::EngineStopped),
+            None => Err(Cause::NoEngine),
+        };
+        Ok(HostFacts {
+            host: self.target.name.clone(),
+            engine,
+            listening: self.facts.listening.clone(),
+        })
+    }
+
+    /// Carries out a plan's steps that make the engine ready; other actions are none of its business.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub async fn prepare(&mut self, action: &Action) -> Result<(), SessionError> {
+        let events = self.events.clone();
+        let on_line = |line: &str| events.send(What::Line(line.to_owned()));
+        match action {
+            Action::InstallEngine => {
+                let installed = install_engine(&self.control, &self.facts, on_line);
+                self.events.step("install Docker", installed).await?;
+            }
+            Action::StartEngine => {}
+            _ => return Ok(()),
+        }
+        let started = async {
+            start_engine(&self.control, &self.facts, on_line).await?;
+            self.wait_for_engine().await
+        };
+        let (facts, engine) = self.events.step("start Docker", started).await?;
+        self.facts = facts;
+        self.engine = Some(engine);
+        Ok(())
+    }
+
+    /// Says goodbye.
+    pub async fn close(self) {
+        drop(self.engine);
+        if let Some(bulk) = self.bulk.get() {
+            bulk.close().await;
+        }
+        self.control.close().await;
+    }
+
+    async fn wait_for_engine(&self) -> Result<(SystemFacts, Docker), SessionError> {
+        let deadline = tokio::time::Instant::now() + ENGINE_START;
+        loop {
+            let facts = probe(&self.control, &self.socket).await?;
+            let reason = match facts.access()? {
+                Some(access) => match self.try_engine(access).await {
+                    Ok(engine) => return Ok((facts, engine)),
+                    Err(error) => error.to_string(),
+                },
+                None => format!("there is no socket {}", self.socket),
+            };
+            if tokio::time::Instant::now() >= deadline {
+                return Err(SessionError::EngineSilent {
+                    seconds: ENGINE_START.as_secs(),
+                    reason,
+                });
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// `None` where the socket exists and nothing listens, which is an engine that does not run. A server that
+    /// forwards no Unix sockets gets the detour by its own docker command line.
+    async fn connect_engine(&self, access: Access) -> Result<Option<Docker>, SessionError> {
+        let first = match self.try_engine(access).await {
+            Ok(engine) => return Ok(Some(engine)),
+            Err(error) => error,
+        };
+        if self.facts.docker_cli && access == Access::Socket {
+            if let Ok(engine) = self.try_engine(Access::DialStdio { sudo: false }).await {
+                self.events.send(What::Note(format!(
+                    "{first}; using docker system dial-stdio instead"
+                )));
+                return Ok(Some(engine));
+            }
+        }
+        if self.facts.can_become_root() && self.facts.dockerd {
+            return Ok(None);
+        }
+        Err(first.into())
+    }
+
+    async fn try_engine(&self, access: Access) -> Result<Docker, EngineError> {
+        let control = self.control.clone();
+        let control = dialer(access, self.socket.clone(), move || {
+            let connection = control.clone();
+            async move { Ok(connection) }
+        });
+        let (bulk, target, agent) = (
+            Arc::clone(&self.bulk),
+            self.target.clone(),
+            self.agent.clone(),
+        );
+        let bulk = dialer(access, self.socket.clone(), move || {
+            let (bulk, target, agent) = (Arc::clone(&bulk), target.clone(), agent.clone());
+            async move {
+                let open =
+                    async || Connection::open_bulk(&target, &agent, &Timeouts::default()).await;
+                bulk.get_or_try_init(open).await.cloned()
+            }
+        });
+        Docker::connect(control, bulk).await
+    }
+}
+
+/// Streams to the engine through whatever connection `connect` gives.
+fn dialer<F, C>(access: Access, socket: String, connect: F) -> Dialer
+where
+    F: Fn() -> C + Send + Sync + 'static,
+    C: Future<Output = Result<Connection, SshError>> + Send + 'static,
+{
+    let connect = Arc::new(connect);
+    Arc::new(move || {
+        let (connect, socket) = (Arc::clone(&connect), socket.clone());
+        Box::pin(async move {
+            let connection = connect().await.map_err(io::Error::other)?;
+            let stream = match access {
+                Access::Socket => connection.streamlocal(&socket).await,
+                Access::DialStdio { sudo } => {
+                    connection.exec_stream(&dial_stdio(&socket, sudo)).await
+                }
+            };
+            Ok(Box::new(stream.map_err(io::Error::other)?) as Box<dyn EngineStream>)
+        })
+    })
+}
+
+fn dial_stdio(socket: &str, sudo: bool) -> String {
+    let host = crate::ssh::quote(&format!("unix://{socket}"));
+    let become_root = if sudo { "sudo -n " } else { "" };
+    format!("{become_root}docker --host {host} system dial-stdio")
+}

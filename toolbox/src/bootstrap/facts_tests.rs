@@ -1,0 +1,82 @@
+use super::*;
+
+const ROOT: &str = "Welcome!\ntoolbox-fact uid=0\ntoolbox-fact user=root\ntoolbox-fact os=debian\n\
+    toolbox-fact os_name=Debian GNU/Linux 13 (trixie)\ntoolbox-fact apt=yes\ntoolbox-fact systemd=yes\n\
+    toolbox-fact df=/dev/vda1 8123456 1000000 6700000 14% /\ntoolbox-fact listen=00000000:0016\n\
+    toolbox-fact listen=0100007F:0050\ntoolbox-fact listen=00000000000000000000000000000000:01BB\n";
+
+fn facts(lines: &str) -> SystemFacts {
+    let marked: Vec<String> = lines.split(' ').map(|l| format!("{MARK}{l}")).collect();
+    SystemFacts::parse(&marked.join("\n"))
+}
+
+#[test]
+fn a_bare_debian_is_read_through_a_banner() {
+    let facts = SystemFacts::parse(ROOT);
+    assert!(facts.is_root && facts.apt && facts.systemd && !facts.dockerd && !facts.socket);
+    assert_eq!(facts.os_name, "Debian GNU/Linux 13 (trixie)");
+    assert_eq!(facts.free_bytes, Some(6_700_000 * 1024));
+    assert_eq!(facts.access(), Ok(None));
+}
+
+#[test]
+fn loopback_listeners_do_not_take_a_port() {
+    assert_eq!(
+        SystemFacts::parse(ROOT).listening,
+        BTreeSet::from([22, 443])
+    );
+}
+
+#[test]
+fn access_follows_the_rights_of_the_login_user() {
+    use Access::{DialStdio, Socket};
+    let user = || "ann".to_owned();
+    for (lines, expected) in [
+        (
+            "user=ann uid=7 socket=yes socket_writable=yes",
+            Ok(Some(Socket)),
+        ),
+        (
+            "user=ann uid=7 socket=yes sudo=yes docker=yes",
+            Ok(Some(DialStdio { sudo: true })),
+        ),
+        (
+            "user=ann uid=7 socket=yes sudo=yes",
+            Err(Unusable::NoCommandLine { user: user() }),
+        ),
+        (
+            "user=ann uid=7 socket=yes docker=yes",
+            Err(Unusable::NoRightsOnEngine { user: user() }),
+        ),
+        ("user=ann uid=7 sudo=yes", Ok(None)),
+        (
+            "user=ann uid=7",
+            Err(Unusable::CannotInstall {
+                user: user(),
+                state: "not installed",
+            }),
+        ),
+        (
+            "user=ann uid=7 dockerd=yes",
+            Err(Unusable::CannotInstall {
+                user: user(),
+                state: "not running",
+            }),
+        ),
+    ] {
+        assert_eq!(facts(lines).access(), expected, "{lines}");
+    }
+}
+
+#[test]
+fn the_script_runs_in_a_real_shell() {
+    let output = std::process::Command::new("sh")
+        .arg("-c")
+        .arg(script("/nonexistent"))
+        .output()
+        .unwrap();
+    let facts = SystemFacts::parse(&String::from_utf8(output.stdout).unwrap());
+    assert!(!facts.user.is_empty() && !facts.machine.is_empty() && facts.free_bytes.is_some());
+    assert!(!facts.socket && !facts.socket_writable);
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}

@@ -1,0 +1,174 @@
+//! The project and the hosts that the arguments name; everything wrong with them is shown at once.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::compose::{self, LoadRequest, Project};
+use crate::inventory::{Host, Inventory};
+use crate::ssh::Target;
+
+use super::args::Common;
+use super::failure::{Failure, Failures};
+
+/// What the engine's socket is called where an inventory does not say.
+const SOCKET: &str = "/var/run/docker.sock";
+
+/// A project and where it goes.
+pub(super) struct Context {
+    /// The project.
+    pub(super) project: Project,
+    /// The chosen hosts, sorted by name.
+    pub(super) hosts: Vec<Host>,
+    known_hosts: Vec<PathBuf>,
+}
+
+impl Context {
+    /// Reads the compose file and the inventory.
+    ///
+    /// # Errors
+    /// Everything that is wrong with either, before any host is asked anything.
+    pub(super) fn load(common: &Common) -> Result<Self, Failures> {
+        let (project, hosts) = (project(common), hosts(common));
+        match (project, hosts) {
+            (Ok(project), Ok(hosts)) => Ok(Self {
+                project,
+                hosts,
+                known_hosts: known_hosts(common),
+            }),
+            (project, hosts) => {
+                let lists = [
+                    project.err().unwrap_or_default(),
+                    hosts.err().unwrap_or_default(),
+                ];
+                Err(Failures::configuration(
+                    lists.into_iter().flatten().collect(),
+                ))
+            }
+        }
+    }
+
+    /// Where to log in on a host, and as whom.
+    pub(super) fn target(&self, host: &Host) -> Target {
+        Target {
+            name: host.name.clone(),
+            address: host.address.clone(),
+            port: host.port,
+            user: host.user.clone().unwrap_or_else(|| "root".into()),
+            pinned: host.host_keys.clone(),
+            known_hosts: self.known_hosts.clone(),
+        }
+    }
+
+    /// The engine's socket on a host.
+    pub(super) fn socket(host: &Host) -> &str {
+        host.socket.as_deref().unwrap_or(SOCKET)
+    }
+
+    /// Each image that the project uses, with one service that uses it.
+    pub(super) fn images(&self) -> BTreeMap<String, String> {
+        self.project
+            .services
+            .values()
+            .rev()
+            .map(|s| (s.image.clone(), s.name.clone()))
+            .collect()
+    }
+}
+
+fn project(common: &Common) -> Result<Project, Vec<Failure>> {
+    let request = LoadRequest {
+        files: common.file.clone(),
+        working_dir: common.project_directory.clone(),
+        project_name: common.project_name.clone(),
+        profiles: common.profile.iter().cloned().collect(),
+        environment: std::env::vars().collect(),
+    };
+    compose::load(&request).map_err(|problems| problems.0.iter().map(problem).collect())
+}
+
+fn problem(problem: &crate::yaml::Problem) -> Failure {
+    let bare = crate::yaml::Problem {
+        hint: None,
+        ..problem.clone()
+    };
+    Failure::text(bare.to_string(), problem.hint.clone())
+}
+
+fn hosts(common: &Common) -> Result<Vec<Host>, Vec<Failure>> {
+    let inventory = inventory(common)?;
+    let hosts = if common.host.is_empty() {
+        inventory.hosts.clone()
+    } else {
+        named(&common.host, &inventory)?
+    };
+    if common.limit.is_empty() {
+        return some_hosts(hosts.into_values().collect());
+    }
+    let selected = inventory
+        .select(&common.limit)
+        .map_err(|e| vec![Failure::of(&e, None)])?;
+    some_hosts(
+        hosts
+            .into_values()
+            .filter(|h| selected.iter().any(|s| s.name == h.name))
+            .collect(),
+    )
+}
+
+fn some_hosts(hosts: Vec<Host>) -> Result<Vec<Host>, Vec<Failure>> {
+    if hosts.is_empty() {
+        let hint = "name one with --host user@address, or write it into inventory.yaml";
+        return Err(vec![Failure::text(
+            "there is no host to work on".into(),
+            Some(hint.into()),
+        )]);
+    }
+    Ok(hosts)
+}
+
+/// The inventory; none is needed where every host is given by its address.
+fn inventory(common: &Common) -> Result<Inventory, Vec<Failure>> {
+    let default = common.project_directory.join("inventory.yaml");
+    let file: &Path = common.inventory.as_deref().unwrap_or(&default);
+    if common.inventory.is_none() && !file.exists() && !common.host.is_empty() {
+        return Ok(Inventory::default());
+    }
+    Inventory::from_file(file).map_err(|problems| problems.0.iter().map(problem).collect())
+}
+
+fn named(specs: &[String], inventory: &Inventory) -> Result<BTreeMap<String, Host>, Vec<Failure>> {
+    let mut hosts = BTreeMap::new();
+    for spec in specs {
+        let host = match inventory.hosts.get(spec) {
+            Some(host) => host.clone(),
+            None => single(spec)?,
+        };
+        hosts.insert(host.name.clone(), host);
+    }
+    Ok(hosts)
+}
+
+fn single(spec: &str) -> Result<Host, Vec<Failure>> {
+    let hint = "give a host of the inventory, or user@address[:port]";
+    let parsed = Inventory::single(spec).map_err(|e| vec![Failure::of(&e, Some(hint.into()))])?;
+    Ok(parsed
+        .hosts
+        .into_values()
+        .next()
+        .unwrap_or_else(|| unreachable!("Inventory::single gives one host")))
+}
+
+/// The named files; else known_hosts beside the compose file, and the person's own.
+fn known_hosts(common: &Common) -> Vec<PathBuf> {
+    if let Some(files) = &common.known_hosts {
+        return std::env::split_paths(files)
+            .filter(|p| !p.as_os_str().is_empty())
+            .collect();
+    }
+    let own = std::env::var_os("HOME").map(|home| Path::new(&home).join(".ssh/known_hosts"));
+    let project = common.project_directory.join("known_hosts");
+    [Some(project), own, Some("/etc/ssh/ssh_known_hosts".into())]
+        .into_iter()
+        .flatten()
+        .collect()
+}

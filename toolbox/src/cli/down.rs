@@ -1,0 +1,101 @@
+//! `toolbox down`
+
+use std::time::Duration;
+
+use tokio::sync::mpsc::unbounded_channel;
+
+use crate::agent::KeySource;
+use crate::apply::Containers;
+use crate::plan::{render, teardown};
+use crate::ui::{self, HostOutcome, Outcome, Ui};
+
+use super::args::{Common, Down};
+use super::connect::{Seen, connect_all};
+use super::context::Context;
+use super::exit_status::ExitStatus;
+use super::failure::{Failure, Failures};
+use super::{interrupt, keys};
+
+/// Takes the project off every host.
+pub(super) async fn run(
+    common: &Common,
+    arguments: &Down,
+    key: Option<KeySource>,
+    ui: Ui,
+) -> Result<ExitStatus, Failures> {
+    let interrupted = interrupt::listen();
+    let context = Context::load(common)?;
+    let agent = keys::agent(common, key).await?;
+    let (sender, receiver) = unbounded_channel();
+    let watching = tokio::spawn(ui::watch(ui, receiver));
+    let connected =
+        interrupt::or_interrupted(&interrupted, connect_all(&context, &agent, &sender)).await;
+    let mut finished = Vec::new();
+    let mut stopped = None;
+    match connected {
+        Ok(hosts) => {
+            for host in hosts {
+                finished.push(take_down(host, &context, arguments, &interrupted, ui).await);
+            }
+        }
+        Err(failures) => stopped = Some(failures),
+    }
+    drop(sender);
+    let _ = watching.await;
+    if let Some(failures) = stopped {
+        return Err(failures);
+    }
+    finished
+        .iter()
+        .filter_map(|(_, failure)| failure.as_ref())
+        .for_each(|f| f.show(&ui));
+    let failed = finished.iter().any(|(_, failure)| failure.is_some());
+    let outcomes: Vec<HostOutcome> = finished.into_iter().map(|(outcome, _)| outcome).collect();
+    ui.data(&HostOutcome::recap(&outcomes));
+    Ok(if failed {
+        ExitStatus::Failed
+    } else {
+        ExitStatus::Done
+    })
+}
+
+async fn take_down(
+    host: Seen,
+    context: &Context,
+    arguments: &Down,
+    interrupted: &crate::apply::Interrupt,
+    ui: Ui,
+) -> (HostOutcome, Option<Failure>) {
+    let name = host.facts.host.clone();
+    let session = host.session;
+    let (mut changed, mut failure) = (0, None);
+    if let (Some(engine), Ok(state)) = (session.engine(), &host.facts.engine) {
+        let plan = teardown(&name, &context.project, state, arguments.volumes);
+        ui.say(render(&plan).trim_end());
+        changed = plan.operations.len();
+        let limit = Duration::from_secs(60);
+        let events = session.events();
+        let mut run = Containers::new(engine, &context.project, events, limit, interrupted.clone());
+        failure = run
+            .run(&plan)
+            .await
+            .err()
+            .map(|e| Failure::of(&e, e.hint()).on(&name));
+    }
+    session.close().await;
+    // A removal is not taken back: what is gone is gone, and the rest is still there.
+    let outcome = if failure.is_some() {
+        Outcome::FailedUntouched
+    } else {
+        Outcome::Ok
+    };
+    (
+        HostOutcome {
+            host: name,
+            changed,
+            unchanged: 0,
+            outcome,
+        },
+        failure,
+    )
+}

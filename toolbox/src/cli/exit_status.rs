@@ -1,0 +1,30 @@
+//! How the process ends.
+
+use std::process::ExitCode;
+
+/// The documented exit statuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum ExitStatus {
+    /// 0: done, or nothing to do.
+    Done,
+    /// 1: failed; what was changed was rolled back.
+    Failed,
+    /// 2: usage or configuration; nothing was touched. With `plan --detailed-exitcode`: there are changes.
+    Configuration,
+    /// 3: the way back failed too; a person is needed.
+    Broken,
+    /// 130: interrupted.
+    Interrupted,
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(match status {
+            ExitStatus::Done => 0,
+            ExitStatus::Failed => 1,
+            ExitStatus::Configuration => 2,
+            ExitStatus::Broken => 3,
+            ExitStatus::Interrupted => 130,
+        })
+    }
+}

@@ -1,0 +1,92 @@
+//! Errors on their way to a person: a message, the next step, and the exit status.
+
+use crate::ui::{Ui, with_causes};
+
+use super::exit_status::ExitStatus;
+
+/// One error as it is shown.
+#[derive(Debug)]
+pub(super) struct Failure {
+    message: String,
+    hint: Option<String>,
+}
+
+/// What stopped a run; all of it is shown.
+#[derive(Debug)]
+pub(super) struct Failures {
+    status: ExitStatus,
+    list: Vec<Failure>,
+}
+
+impl Failure {
+    /// A message.
+    pub(super) fn text(message: String, hint: Option<String>) -> Self {
+        Self { message, hint }
+    }
+
+    /// An error with its causes.
+    pub(super) fn of(error: &dyn std::error::Error, hint: Option<String>) -> Self {
+        Self {
+            message: with_causes(error),
+            hint,
+        }
+    }
+
+    /// The same, about a host.
+    pub(super) fn on(self, host: &str) -> Self {
+        Self {
+            message: format!("{host}: {}", self.message),
+            ..self
+        }
+    }
+
+    /// Shows it.
+    pub(super) fn show(&self, ui: &Ui) {
+        ui.error(&self.message, self.hint.as_deref());
+    }
+}
+
+impl Failures {
+    /// A problem of usage or configuration: nothing was touched.
+    pub(super) fn configuration(list: Vec<Failure>) -> Self {
+        Self {
+            status: ExitStatus::Configuration,
+            list,
+        }
+    }
+
+    /// A failure of the world: a host, an engine, a network.
+    pub(super) fn failed(list: Vec<Failure>) -> Self {
+        Self {
+            status: ExitStatus::Failed,
+            list,
+        }
+    }
+
+    /// Nothing to show, only a way to end.
+    pub(super) fn with_status(status: ExitStatus) -> Self {
+        Self {
+            status,
+            list: Vec::new(),
+        }
+    }
+
+    /// Shows every error; the status to exit with.
+    pub(super) fn show(self, ui: &Ui) -> ExitStatus {
+        for failure in &self.list {
+            failure.show(ui);
+        }
+        self.status
+    }
+}
+
+/// One problem of configuration.
+pub(super) fn configuration(error: &dyn std::error::Error, hint: Option<String>) -> Failures {
+    Failures::configuration(vec![Failure::of(error, hint)])
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}

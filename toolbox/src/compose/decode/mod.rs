@@ -1,0 +1,172 @@
+//! From nodes to the model.
+//!
+//! Contract: every function returns a value even where it reports a problem (the value is then a default), so that one
+//! pass finds all problems; the caller throws the value away when the sink holds any.
+
+mod environment;
+mod extension;
+mod fields;
+mod lifecycle;
+mod mounts;
+mod network;
+mod ports;
+mod resources;
+mod service;
+mod shared;
+mod values;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::keys;
+use super::model::{Project, PublishedPort, Service};
+use super::names;
+use super::validate::{self, NotedPort};
+use super::variables::ProjectVariables;
+use crate::yaml::{self, Entry, Node, Sink, Value};
+
+/// What decoding a service needs to know of the rest.
+struct Context<'a> {
+    sink: &'a Sink,
+    variables: &'a ProjectVariables<'a>,
+    working_dir: &'a Path,
+    project: &'a str,
+    /// Names of all services of the file.
+    declared: BTreeSet<&'a str>,
+    /// Names of the enabled ones.
+    enabled: BTreeSet<&'a str>,
+    network_keys: BTreeSet<&'a str>,
+    volume_keys: BTreeSet<&'a str>,
+    /// The published ports of the service that is being read, with their places.
+    noted: RefCell<Vec<NotedPort>>,
+}
+
+impl Context<'_> {
+    fn note_ports(&self, node: &Node, ports: &[PublishedPort]) {
+        let noted = ports.iter().map(|port| NotedPort::new(node, port));
+        self.noted.borrow_mut().extend(noted);
+    }
+}
+
+/// What is asked of the file.
+pub(super) struct Request<'a> {
+    /// The project's name.
+    pub(super) project: &'a str,
+    /// The directory of relative paths, absolute.
+    pub(super) working_dir: &'a Path,
+    /// The profiles that are asked for.
+    pub(super) profiles: &'a BTreeSet<String>,
+    /// The project's variables.
+    pub(super) variables: &'a ProjectVariables<'a>,
+}
+
+/// Reads a whole file; its `files` and `warnings` are for the caller to fill.
+pub(super) fn project(mut root: Node, request: &Request<'_>, sink: &Sink) -> Project {
+    yaml::check_keys(sink, &root, keys::TOP.known, keys::TOP.later);
+    let enabled = enable(&mut root, request, sink);
+    let context = Context {
+        sink,
+        variables: request.variables,
+        working_dir: request.working_dir,
+        project: request.project,
+        declared: keys_of(sink, &root, "services"),
+        enabled: enabled.iter().map(String::as_str).collect(),
+        network_keys: keys_of(sink, &root, "networks"),
+        volume_keys: keys_of(sink, &root, "volumes"),
+        noted: RefCell::default(),
+    };
+    let (services, ports) = services(&context, &root);
+    validate::ports(&services, &ports, sink);
+    validate::container_names(&services, &root, sink);
+    validate::cycles(&services, &root, sink);
+    Project {
+        name: request.project.to_owned(),
+        working_dir: request.working_dir.to_owned(),
+        files: Vec::new(),
+        networks: shared::networks(&context, &root, &services),
+        volumes: shared::volumes(&context, &root, &services),
+        services,
+        warnings: Vec::new(),
+    }
+}
+
+/// Decides which services are enabled, and replaces variables in them and in what they share.
+fn enable(root: &mut Node, request: &Request<'_>, sink: &Sink) -> BTreeSet<String> {
+    let mut enabled = BTreeSet::new();
+    for section in ["networks", "volumes"] {
+        if let Some(node) = root.get_mut(section) {
+            request.variables.apply(node, sink);
+        }
+    }
+    let Some(Value::Map(services)) = root.get_mut("services").map(|node| &mut node.value) else {
+        return enabled;
+    };
+    for service in services {
+        if is_enabled(&mut service.value, request, sink) {
+            request.variables.apply(&mut service.value, sink);
+            enabled.insert(service.key.to_string());
+        }
+    }
+    enabled
+}
+
+fn is_enabled(service: &mut Node, request: &Request<'_>, sink: &Sink) -> bool {
+    let Some(node) = service.get_mut("profiles") else {
+        return true;
+    };
+    // Of a copy: an enabled service is interpolated as a whole later.
+    let mut node = node.clone();
+    request.variables.apply(&mut node, sink);
+    let profiles = yaml::strings(sink, &node);
+    let asked = |name: &String| request.profiles.contains(name) || request.profiles.contains("*");
+    profiles.is_empty() || profiles.iter().any(asked)
+}
+
+fn keys_of<'a>(sink: &Sink, root: &'a Node, section: &str) -> BTreeSet<&'a str> {
+    let entries = root
+        .get(section)
+        .map_or(&[][..], |node| yaml::entries(sink, node));
+    for entry in entries.iter().filter(|entry| !names::is_key(&entry.key)) {
+        let path = entry.value.path.to_string();
+        sink.report_at(
+            &entry.at,
+            path,
+            "a name holds only letters, digits, ., _ and -",
+        );
+    }
+    entries.iter().map(|entry| &*entry.key).collect()
+}
+
+type Ports = BTreeMap<String, Vec<NotedPort>>;
+
+fn services(c: &Context<'_>, root: &Node) -> (BTreeMap<String, Service>, Ports) {
+    let mut all = BTreeMap::new();
+    let mut ports = Ports::new();
+    let entries = root
+        .get("services")
+        .map_or(&[][..], |node| yaml::entries(c.sink, node));
+    if entries.is_empty() && !c.sink.has_problems() {
+        c.sink.report(root, "the file has no services");
+    }
+    for entry in entries {
+        if !c.enabled.contains(&*entry.key) {
+            disabled(c, entry);
+            continue;
+        }
+        all.insert(entry.key.to_string(), service::service(c, entry));
+        ports.insert(entry.key.to_string(), c.noted.take());
+    }
+    (all, ports)
+}
+
+/// A service that is not enabled is only checked for keys that nobody knows.
+fn disabled(c: &Context<'_>, entry: &Entry) {
+    let known: Vec<&str> = keys::SERVICE
+        .known
+        .iter()
+        .chain(keys::SERVICE.later)
+        .copied()
+        .collect();
+    yaml::check_keys(c.sink, &entry.value, &known, &[]);
+}

@@ -1,0 +1,172 @@
+//! One enabled service.
+
+use super::fields::Fields;
+use super::{Context, environment, extension, lifecycle, mounts, network, ports, resources};
+use crate::compose::model::{Logging, Service};
+use crate::compose::{keys, names};
+use crate::yaml::{Entry, Node, Value};
+
+/// Reads an enabled service.
+pub(super) fn service(c: &Context<'_>, entry: &Entry) -> Service {
+    let f = Fields::new(c.sink, &entry.value, &keys::SERVICE);
+    let limits = resources::limits(c, f);
+    let (mounts, tmpfs) = mounts::mounts(c, f);
+    ignored(f);
+    Service {
+        name: entry.key.to_string(),
+        image: image(c, f, entry),
+        has_build: build(c, f),
+        command: f.command("command"),
+        entrypoint: f.command("entrypoint"),
+        environment: environment::environment(c, f),
+        labels: labels(c, f),
+        ports: f
+            .get("ports")
+            .map(|node| ports::published(c, node))
+            .unwrap_or_default(),
+        expose: f
+            .get("expose")
+            .map(|node| ports::exposed(c, node))
+            .unwrap_or_default(),
+        mounts,
+        tmpfs,
+        networks: network::attachments(c, f),
+        network_mode: network::namespace(c, f, "network_mode", &["host", "none", "bridge"]),
+        healthcheck: lifecycle::healthcheck(c, f),
+        depends_on: lifecycle::dependencies(c, f),
+        restart: f
+            .converted("restart", lifecycle::restart)
+            .unwrap_or_default(),
+        user: f.filled("user"),
+        working_dir: f.filled("working_dir"),
+        hostname: f.filled("hostname"),
+        domainname: f.filled("domainname"),
+        container_name: f.converted("container_name", container_name),
+        read_only: f.flag("read_only"),
+        init: f.maybe_flag("init"),
+        privileged: f.flag("privileged"),
+        tty: f.flag("tty"),
+        stdin_open: f.flag("stdin_open"),
+        cap_add: f.strings("cap_add"),
+        cap_drop: f.strings("cap_drop"),
+        security_opt: f.strings("security_opt"),
+        group_add: f.strings("group_add"),
+        devices: f
+            .get("devices")
+            .map(|node| resources::devices(c, node))
+            .unwrap_or_default(),
+        dns: f.strings("dns"),
+        dns_search: f.strings("dns_search"),
+        dns_opt: f.strings("dns_opt"),
+        extra_hosts: network::extra_hosts(c, f),
+        sysctls: f.pairs("sysctls"),
+        ulimits: f
+            .get("ulimits")
+            .map(|node| resources::ulimits(c, node))
+            .unwrap_or_default(),
+        shm_size: f.bytes("shm_size"),
+        mem_limit: limits.mem_limit,
+        mem_reservation: limits.mem_reservation,
+        nano_cpus: limits.nano_cpus,
+        pids_limit: limits.pids_limit,
+        pid: network::namespace(c, f, "pid", &["host"]),
+        ipc: network::namespace(c, f, "ipc", &["host", "none", "private", "shareable"]),
+        stop_signal: f.filled("stop_signal"),
+        stop_grace_period: f.duration("stop_grace_period"),
+        logging: f.get("logging").map(|node| logging(c, node)),
+        platform: f.filled("platform"),
+        toolbox: extension::extension(c, f),
+    }
+}
+
+/// Keys without effect on a deploy are still checked.
+fn ignored(f: Fields<'_>) {
+    resources::replicas(f, "scale");
+    f.flag("attach");
+    f.converted("pull_policy", |text| {
+        let refresh = text.starts_with("every_");
+        let known = [
+            "always",
+            "never",
+            "missing",
+            "if_not_present",
+            "build",
+            "daily",
+            "weekly",
+            "refresh",
+        ];
+        if refresh || known.contains(&text) {
+            return Ok(());
+        }
+        Err(format!(
+            "must be always, never, missing or build, not {text:?}"
+        ))
+    });
+}
+
+fn image(c: &Context<'_>, f: Fields<'_>, entry: &Entry) -> String {
+    match f.filled("image") {
+        Some(image) => {
+            let wrong = image.contains(|c: char| c.is_whitespace() || c.is_control());
+            if let Some(node) = f.get("image").filter(|_| wrong) {
+                c.sink.report_hint(
+                    node,
+                    format!("{image:?} is no image reference"),
+                    "name[:tag]",
+                );
+            }
+            image
+        }
+        None => {
+            if f.get("image").is_none() && f.get("build").is_none() {
+                let path = entry.value.path.to_string();
+                c.sink
+                    .report_at(&entry.at, path, "has neither image nor build");
+            }
+            format!("{}-{}", c.project, entry.key)
+        }
+    }
+}
+
+fn build(c: &Context<'_>, f: Fields<'_>) -> bool {
+    let Some(node) = f.get("build") else {
+        return false;
+    };
+    if !matches!(node.value, Value::Scalar { .. }) {
+        Fields::new(c.sink, node, &keys::BUILD);
+    }
+    true
+}
+
+fn labels(c: &Context<'_>, f: Fields<'_>) -> std::collections::BTreeMap<String, String> {
+    let labels = f.pairs("labels");
+    if let (Some(reserved), Some(node)) = (
+        labels
+            .keys()
+            .find(|key| key.starts_with("com.docker.compose.")),
+        f.get("labels"),
+    ) {
+        c.sink.report(
+            node,
+            format!("the label {reserved:?} is reserved for Compose"),
+        );
+    }
+    labels
+}
+
+fn container_name(text: &str) -> Result<String, String> {
+    if names::is_engine_name(text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "{text:?} is no container name: letters, digits, _, . and -, two or more"
+    ))
+}
+
+fn logging(c: &Context<'_>, node: &Node) -> Logging {
+    let fields = Fields::new(c.sink, node, &keys::LOGGING);
+    Logging {
+        driver: fields.filled("driver"),
+        options: fields.pairs("options"),
+    }
+}

@@ -1,0 +1,79 @@
+//! The fingerprint of what determines a service's container, for the label `com.docker.compose.config-hash`.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+use super::model::{MountSource, Project, Service, ServiceExtension};
+
+impl Service {
+    /// SHA-256 in hexadecimal over the service's settings, with the engine's names of its networks and volumes.
+    ///
+    /// The same on every run and machine; it changes exactly when a container made from the service would differ.
+    /// Outside it: `depends_on`, `x-toolbox`, `build`, the image's content, the order of things that have none, and
+    /// the keys by which the file calls networks and volumes.
+    pub fn config_hash(&self, project: &Project) -> String {
+        // Structs and BTreeMaps only: the text is canonical. It cannot fail, as all map keys are texts.
+        let text = serde_json::to_string(&self.canonical(project)).unwrap_or_default();
+        hex::encode(Sha256::digest(text))
+    }
+
+    fn canonical(&self, project: &Project) -> Service {
+        let mut service = self.clone();
+        service.depends_on = BTreeMap::new();
+        service.toolbox = ServiceExtension::default();
+        service.has_build = false;
+        service.resolve_names(project);
+        service.sort_sets();
+        service
+    }
+
+    /// Replaces keys by the engine's names.
+    fn resolve_names(&mut self, project: &Project) {
+        self.networks = std::mem::take(&mut self.networks)
+            .into_iter()
+            .map(|(key, attachment)| {
+                (
+                    project
+                        .networks
+                        .get(&key)
+                        .map_or(key, |network| network.name.clone()),
+                    attachment,
+                )
+            })
+            .collect();
+        for mount in &mut self.mounts {
+            if let MountSource::Volume { key, .. } = &mut mount.source
+                && let Some(volume) = project.volumes.get(key)
+            {
+                key.clone_from(&volume.name);
+            }
+        }
+    }
+
+    /// Sorts what is a list in the file and a set to the engine.
+    fn sort_sets(&mut self) {
+        self.ports
+            .sort_by_key(|port| (port.target, port.protocol, port.published, port.host_ip));
+        self.ports.dedup();
+        self.expose.sort();
+        self.expose.dedup();
+        self.mounts.sort_by(|a, b| a.target.cmp(&b.target));
+        let attachments = self
+            .networks
+            .values_mut()
+            .map(|attachment| &mut attachment.aliases);
+        let sets = [
+            &mut self.cap_add,
+            &mut self.cap_drop,
+            &mut self.security_opt,
+            &mut self.group_add,
+            &mut self.devices,
+            &mut self.extra_hosts,
+        ];
+        for set in attachments.chain(sets) {
+            set.sort();
+            set.dedup();
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What holds between services: ports, container names, the order of starting.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use super::model::{Protocol, PublishedPort, Service};
+use super::order;
+use crate::yaml::{Node, Problem, Sink};
+
+type Services = BTreeMap<String, Service>;
+
+/// A published port with the problem to report should another claim it.
+pub(super) struct NotedPort {
+    host_ip: Option<IpAddr>,
+    published: Option<u16>,
+    protocol: Protocol,
+    place: Problem,
+}
+
+impl NotedPort {
+    /// A port that stands at `node`.
+    pub(super) fn new(node: &Node, port: &PublishedPort) -> Self {
+        Self {
+            host_ip: port.host_ip,
+            published: port.published,
+            protocol: port.protocol,
+            place: node.problem(String::new()),
+        }
+    }
+}
+
+/// A service, and the address that it binds.
+type Claim<'a> = (&'a str, Option<IpAddr>);
+
+/// Refuses two claims on one port of a host.
+pub(super) fn ports(services: &Services, ports: &BTreeMap<String, Vec<NotedPort>>, sink: &Sink) {
+    let mut claims: HashMap<(u16, Protocol), Vec<Claim<'_>>> = HashMap::new();
+    for (name, noted) in ports {
+        for port in noted {
+            let Some(published) = port.published else {
+                continue;
+            };
+            let others = claims.entry((published, port.protocol)).or_default();
+            let clash = others.iter().find(|(other, ip)| {
+                overlap(*ip, port.host_ip) && may_share_host(&services[*other], &services[name])
+            });
+            if let Some((other, _)) = clash {
+                let protocol = port.protocol.as_str();
+                let message = format!(
+                    "the port {published}/{protocol} is published already by the service {other:?}"
+                );
+                sink.push(Problem {
+                    message,
+                    ..port.place.clone()
+                });
+            }
+            others.push((name, port.host_ip));
+        }
+    }
+}
+
+fn overlap(a: Option<IpAddr>, b: Option<IpAddr>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => {
+            a == b || (a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified()))
+        }
+        _ => true,
+    }
+}
+
+/// Whether the two may run on the same host, as far as the compose file alone can say.
+fn may_share_host(a: &Service, b: &Service) -> bool {
+    let (a, b) = (&a.toolbox.hosts, &b.toolbox.hosts);
+    a.is_empty() || b.is_empty() || a.iter().any(|host| b.contains(host))
+}
+
+/// Refuses one explicit container name for two services.
+pub(super) fn container_names(services: &Services, root: &Node, sink: &Sink) {
+    let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
+    for (name, service) in services {
+        let Some(container) = &service.container_name else {
+            continue;
+        };
+        if let Some(owner) = owners.insert(container, name)
+            && let Some(node) = field(root, name, "container_name")
+        {
+            sink.report(
+                node,
+                format!("the name {container:?} is taken already by the service {owner:?}"),
+            );
+        }
+    }
+}
+
+/// Refuses services that wait for each other.
+pub(super) fn cycles(services: &Services, root: &Node, sink: &Sink) {
+    let Some(cycle) = order::cycle(services) else {
+        return;
+    };
+    let names: Vec<&str> = cycle.iter().chain(cycle.first()).copied().collect();
+    let message = format!("the services wait for each other: {}", names.join(" -> "));
+    let first = cycle.first().copied().unwrap_or_default();
+    let keys = ["depends_on", "network_mode", "pid", "ipc"];
+    match keys.iter().find_map(|key| field(root, first, key)) {
+        Some(node) => sink.report(node, message),
+        None => sink.report(root, message),
+    }
+}
+
+fn field<'a>(root: &'a Node, service: &str, key: &str) -> Option<&'a Node> {
+    root.get("services")?.get(service)?.get(key)
+}

@@ -1,0 +1,203 @@
+//! A saved image archive that lies on disk: indexed, verified, never extracted.
+//!
+//! Contract: [`Archive::open`] takes what `docker save` of any engine wrote (20.10's own form, OCI
+//! layout with or without `manifest.json`), with several images and tags, layers compressed or not.
+//! When it returns, every layer has been read and its digest is the one that the image's configuration
+//! names; compressed layers lie unpacked in a nameless temporary file that goes with the value. Memory
+//! is bounded by [`Limits`], not by the archive. Reading layers later needs only `&self`.
+//!
+//! Deliberately absent: compressed archives (see [`super::spool`]), choosing a platform, extraction.
+
+mod documents;
+mod error;
+mod index;
+mod layers;
+mod names;
+mod oci;
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+
+use super::read_at::Section;
+use super::{ConfigDigest, DiffId, ReadAt, Reference};
+
+pub use error::ArchiveError;
+use index::Index;
+
+/// Bounds on what an archive may cost us. The defaults fit any honest one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Entries in the tar.
+    pub entries: usize,
+    /// Bytes of one JSON document (configuration, manifest, index).
+    pub json: u64,
+    /// Bytes of all JSON documents together, each counted as often as it is named.
+    pub documents: u64,
+    /// Bytes of all layers that arrive compressed, unpacked.
+    pub unpacked: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            entries: 65_536,
+            json: 4 << 20,
+            documents: 16 << 20,
+            unpacked: 64 << 30,
+        }
+    }
+}
+
+/// How to open an archive.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Bounds.
+    pub limits: Limits,
+    /// Where compressed layers are unpacked to, in a file without a name. Mind that `/tmp` may be memory.
+    pub spool_directory: PathBuf,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            spool_directory: std::env::temp_dir(),
+        }
+    }
+}
+
+/// What an image runs on, in Go's words (`linux`, `arm64`, `v8`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Platform {
+    /// The operating system.
+    pub os: String,
+    /// The processor.
+    pub architecture: String,
+    /// Its variant, where the image names one.
+    pub variant: Option<String>,
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        self.variant
+            .iter()
+            .try_for_each(|variant| write!(f, "/{variant}"))
+    }
+}
+
+/// Where the uncompressed bytes of a layer begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Location {
+    /// In the archive itself.
+    Archive {
+        /// Bytes from its start.
+        offset: u64,
+    },
+    /// In the temporary file of unpacked layers.
+    Unpacked {
+        /// Bytes from its start.
+        offset: u64,
+    },
+}
+
+/// One layer, verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArchivedLayer {
+    /// The digest of its uncompressed tar.
+    pub diff_id: DiffId,
+    /// The length of its uncompressed tar, bytes.
+    pub size: u64,
+    /// Where it lies.
+    pub location: Location,
+}
+
+/// One image for one platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchivedImage {
+    /// Its names; none for an image that was saved by its ID.
+    pub tags: Vec<Reference>,
+    /// The digest of its configuration.
+    pub config: ConfigDigest,
+    /// Its configuration, byte for byte.
+    pub config_json: Vec<u8>,
+    /// What it runs on.
+    pub platform: Platform,
+    /// Its layers, from the bottom up.
+    pub layers: Vec<ArchivedLayer>,
+}
+
+impl ArchivedImage {
+    /// `RootFS.Layers`, from the bottom up.
+    pub fn diff_ids(&self) -> Vec<DiffId> {
+        self.layers.iter().map(|layer| layer.diff_id).collect()
+    }
+}
+
+/// An opened archive.
+#[derive(Debug)]
+pub struct Archive<R> {
+    source: R,
+    unpacked: Option<File>,
+    images: Vec<ArchivedImage>,
+}
+
+impl<R: ReadAt> Archive<R> {
+    /// Opens with default [`Options`].
+    pub fn open(source: R) -> Result<Self, ArchiveError> {
+        Self::open_with(source, &Options::default(), &mut |_| ())
+    }
+
+    /// Indexes and verifies. `on_bytes` is told how many bytes more of the archive have been hashed;
+    /// their sum is at most the archive's length.
+    pub fn open_with(
+        source: R,
+        options: &Options,
+        on_bytes: &mut dyn FnMut(u64),
+    ) -> Result<Self, ArchiveError> {
+        let index = Index::read(&source, &options.limits)?;
+        let documents = documents::Documents::new(&source, &index, &options.limits);
+        let listed = documents.images()?;
+        let mut layers = layers::Layers::new(&source, &index, options, on_bytes);
+        let images = listed
+            .into_iter()
+            .map(|image| image.verify(&mut layers))
+            .collect::<Result<_, ArchiveError>>()?;
+        let unpacked = layers.into_unpacked();
+        Ok(Self {
+            source,
+            unpacked,
+            images,
+        })
+    }
+
+    /// The images, in the archive's order.
+    pub fn images(&self) -> &[ArchivedImage] {
+        &self.images
+    }
+
+    /// The images of this name: one for each platform in the archive.
+    pub fn named(&self, name: &Reference) -> impl Iterator<Item = &ArchivedImage> {
+        self.images
+            .iter()
+            .filter(move |image| image.tags.contains(name))
+    }
+
+    /// A layer's uncompressed tar. The layer must be one of this archive's.
+    pub fn layer(&self, layer: &ArchivedLayer) -> Box<dyn Read + '_> {
+        match (layer.location, &self.unpacked) {
+            (Location::Archive { offset }, _) => {
+                Box::new(Section::new(&self.source, offset, layer.size))
+            }
+            (Location::Unpacked { offset }, Some(file)) => {
+                Box::new(Section::new(file, offset, layer.size))
+            }
+            (Location::Unpacked { .. }, None) => Box::new(std::io::empty()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

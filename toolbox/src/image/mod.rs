@@ -1,0 +1,36 @@
+//! Container images as data: digests, references, saved archives, and what of them a host lacks.
+//!
+//! Ring 0: pure, or over [`ReadAt`], `impl Read` and `impl Write`, synchronous. Whoever has tokio runs
+//! these functions in a blocking thread.
+//!
+//! The way of the data: [`spool`] brings any stream onto disk uncompressed; [`Archive::open`] indexes
+//! and verifies it, in whichever form it was saved; [`held_prefix`] says how many leading layers a host
+//! holds; [`PartialArchive`] writes the rest in the one form that every engine and store takes
+//! (OCI layout plus `manifest.json`, uncompressed layers); [`Expected`] checks what the engine made of it.
+//!
+//! Deliberately absent: engines and their API, networks, compression for the wire, extraction. Nothing
+//! in an archive ever becomes a path on this machine.
+
+mod archive;
+mod compression;
+mod digest;
+mod layers;
+mod partial;
+mod read_at;
+mod reference;
+mod spool;
+#[cfg(test)]
+mod testing;
+mod verify;
+
+pub use archive::{
+    Archive, ArchiveError, ArchivedImage, ArchivedLayer, Limits, Location, Options, Platform,
+};
+pub use compression::Compression;
+pub use digest::{ChainId, ConfigDigest, DiffId, Digest, DigestError, ManifestDigest};
+pub use layers::{chain_ids, held_chains, held_prefix};
+pub use partial::{PartialArchive, PartialError};
+pub use read_at::ReadAt;
+pub use reference::{Reference, ReferenceError};
+pub use spool::{SpoolError, Spooled, spool};
+pub use verify::{Expected, LoadMismatch};

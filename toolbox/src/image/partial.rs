@@ -1,0 +1,214 @@
+//! Writing a saved archive of several images, without the layers that a host holds.
+//!
+//! Contract: one form for every engine and store: OCI layout plus `manifest.json`, uncompressed layers,
+//! so that a layer's blob is named by its DiffId. Leading layers may be left out (an official ability
+//! of `docker load`); the documents name them all the same. Equal input gives equal bytes: times are 0,
+//! entries sorted, a layer that several images share is written once. The length is known beforehand.
+//! [`PartialArchive::write_to`] borrows the archive shared, so that several hosts' parts are written at
+//! once from one file. Deliberately absent: compressing the stream, deciding what a host holds.
+
+mod documents;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use tar::{EntryType, Header};
+use thiserror::Error;
+
+use super::spool::{PumpError, pump};
+use super::{Archive, ArchivedImage, ArchivedLayer, Digest, ManifestDigest, ReadAt};
+
+const BLOCK: u64 = 512;
+const END_MARK: u64 = 2 * BLOCK;
+const BLOBS: &str = "blobs/sha256/";
+const FOLDERS: [&str; 2] = ["blobs/", BLOBS];
+
+/// Why a partial archive was not written whole.
+#[derive(Debug, Error)]
+pub enum PartialError {
+    /// The archive's file failed or has changed since it was opened.
+    #[error("reading layer {entry} from the image archive failed")]
+    Read {
+        /// The layer's entry in what is written.
+        entry: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The receiver failed.
+    #[error("writing {entry} of the image archive failed")]
+    Write {
+        /// The entry.
+        entry: String,
+        /// What the receiver said.
+        source: io::Error,
+    },
+}
+
+enum Content {
+    Bytes(Vec<u8>),
+    Layer(ArchivedLayer),
+}
+
+impl Content {
+    fn size(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Layer(layer) => layer.size,
+        }
+    }
+}
+
+/// The plan of one archive: what it will hold, entry by entry.
+pub struct PartialArchive {
+    entries: BTreeMap<String, Content>,
+}
+
+impl PartialArchive {
+    /// Plans an archive of these images, each without its lowest `omitted` layers (all, if it has
+    /// fewer). A layer that another image needs is written all the same. An image that is listed twice
+    /// is written once, with the names of both and the more layers.
+    pub fn plan<'a>(images: impl IntoIterator<Item = (&'a ArchivedImage, usize)>) -> Self {
+        let images = merge(images);
+        let mut entries = BTreeMap::new();
+        for (image, omitted) in &images {
+            for layer in image.layers.iter().skip(*omitted) {
+                entries.insert(blob(layer.diff_id.digest()), Content::Layer(*layer));
+            }
+            let manifest = documents::manifest(image);
+            entries.insert(blob(Digest::of(&manifest)), Content::Bytes(manifest));
+            entries.insert(
+                blob(image.config.digest()),
+                Content::Bytes(image.config_json.clone()),
+            );
+        }
+        let images: Vec<_> = images.iter().map(|(image, _)| image).collect();
+        for (name, bytes) in documents::top_level(&images) {
+            entries.insert(name.to_owned(), Content::Bytes(bytes));
+        }
+        Self { entries }
+    }
+
+    /// The digest of the manifest that is written for this image: its ID on containerd stores.
+    pub fn manifest_digest(image: &ArchivedImage) -> ManifestDigest {
+        Digest::of(&documents::manifest(image)).into()
+    }
+
+    /// The exact length of what [`PartialArchive::write_to`] writes, bytes.
+    pub fn size(&self) -> u64 {
+        let entry = |content: &Content| BLOCK + content.size().next_multiple_of(BLOCK);
+        let folders = BLOCK * FOLDERS.len() as u64;
+        folders + self.entries.values().map(entry).sum::<u64>() + END_MARK
+    }
+
+    /// The layers that are written, each once.
+    pub fn layers(&self) -> impl Iterator<Item = &ArchivedLayer> {
+        self.entries.values().filter_map(|content| match content {
+            Content::Layer(layer) => Some(layer),
+            Content::Bytes(_) => None,
+        })
+    }
+
+    /// Writes the archive; `archive` must be the one that the images came from. Flushes `out`.
+    pub fn write_to<R: ReadAt>(
+        &self,
+        archive: &Archive<R>,
+        out: &mut impl Write,
+    ) -> Result<(), PartialError> {
+        for folder in FOLDERS {
+            put(
+                out,
+                folder,
+                header(folder, EntryType::Directory, 0).as_bytes(),
+            )?;
+        }
+        for (entry, content) in &self.entries {
+            let header = header(entry, EntryType::Regular, content.size());
+            put(out, entry, header.as_bytes())?;
+            match content {
+                Content::Bytes(bytes) => put(out, entry, bytes)?,
+                Content::Layer(layer) => copy(archive, entry, layer, out)?,
+            }
+            put(out, entry, &padding(content.size()))?;
+        }
+        put(out, "the end mark", &[0; END_MARK as usize])?;
+        let failed = |source| PartialError::Write {
+            entry: "the end mark".to_owned(),
+            source,
+        };
+        out.flush().map_err(failed)
+    }
+}
+
+fn merge<'a>(
+    images: impl IntoIterator<Item = (&'a ArchivedImage, usize)>,
+) -> Vec<(ArchivedImage, usize)> {
+    let mut merged = BTreeMap::new();
+    for (image, omitted) in images {
+        let entry = merged
+            .entry(image.config)
+            .or_insert_with(|| (image.clone(), omitted));
+        entry.1 = omitted.min(entry.1);
+        entry.0.tags.extend(image.tags.iter().cloned());
+        entry.0.tags.sort();
+        entry.0.tags.dedup();
+    }
+    merged.into_values().collect()
+}
+
+fn blob(digest: Digest) -> String {
+    format!("{BLOBS}{}", digest.hex())
+}
+
+fn header(name: &str, kind: EntryType, size: u64) -> Header {
+    let mut header = Header::new_ustar();
+    // Every name here is shorter than the field of 100 bytes.
+    header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+    header.set_entry_type(kind);
+    header.set_mode(if kind == EntryType::Directory {
+        0o755
+    } else {
+        0o644
+    });
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(size);
+    header.set_cksum();
+    header
+}
+
+fn padding(size: u64) -> Vec<u8> {
+    vec![0; (size.next_multiple_of(BLOCK) - size) as usize]
+}
+
+fn put(out: &mut impl Write, entry: &str, bytes: &[u8]) -> Result<(), PartialError> {
+    out.write_all(bytes).map_err(|source| PartialError::Write {
+        entry: entry.to_owned(),
+        source,
+    })
+}
+
+fn copy<R: ReadAt>(
+    archive: &Archive<R>,
+    entry: &str,
+    layer: &ArchivedLayer,
+    out: &mut impl Write,
+) -> Result<(), PartialError> {
+    let entry = entry.to_owned();
+    match pump(archive.layer(layer), out, layer.size) {
+        Ok(copied) if copied == layer.size => Ok(()),
+        Ok(_) => Err(PartialError::Read {
+            entry,
+            source: io::ErrorKind::UnexpectedEof.into(),
+        }),
+        Err(PumpError::Write { source, .. }) => Err(PartialError::Write { entry, source }),
+        Err(PumpError::Read { source }) => Err(PartialError::Read { entry, source }),
+        Err(PumpError::Limit | PumpError::Unsupported) => Err(PartialError::Read {
+            entry,
+            source: io::ErrorKind::InvalidData.into(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! Logging in: the agent's identities are offered one after the other, in the agent's order.
+//!
+//! Public key method only. A key is signed with only after the server said that it would accept it,
+//! so that an agent which asks for confirmation asks for the right key alone.
+
+use russh::client::{AuthResult, Handle};
+use russh::keys::agent::AgentIdentity;
+use russh::keys::{Algorithm, HashAlg};
+use russh::{MethodKind, MethodSet};
+
+use super::agent_client::{AgentClient, AgentError, Listed};
+use super::handler::{SessionHandler, SessionNotes};
+use super::refusal::{AuthRefusal, TriedIdentity};
+use super::{AgentDialer, SshError, Target};
+
+/// Logs in as the target's user, or says what was tried.
+pub(super) async fn log_in(
+    handle: &mut Handle<SessionHandler>,
+    target: &Target,
+    agent: &AgentDialer,
+    notes: &SessionNotes,
+) -> Result<(), SshError> {
+    let mut agent = AgentClient::new(
+        agent
+            .dial()
+            .await
+            .map_err(|source| SshError::AgentUnreachable { source })?,
+    );
+    if let Some(binding) = handle.agent_session_binding() {
+        match agent.bind(binding).await {
+            Ok(()) | Err(AgentError::Declined) => {}
+            Err(error) => return Err(agent_broken(&error)),
+        }
+    }
+    let identities = agent
+        .identities()
+        .await
+        .map_err(|error| agent_broken(&error))?;
+    if identities.is_empty() {
+        return Err(SshError::NoIdentities {
+            user: target.user.clone(),
+            address: target.address.clone(),
+        });
+    }
+    let mut login = Login {
+        handle,
+        agent,
+        target,
+        notes,
+        tried: Vec::new(),
+        methods: MethodSet::empty(),
+    };
+    login.offer_all(identities).await
+}
+
+fn agent_broken(error: &AgentError) -> SshError {
+    SshError::AgentProtocol {
+        reason: error.to_string(),
+    }
+}
+
+struct Login<'a> {
+    handle: &'a mut Handle<SessionHandler>,
+    agent: AgentClient,
+    target: &'a Target,
+    notes: &'a SessionNotes,
+    tried: Vec<TriedIdentity>,
+    methods: MethodSet,
+}
+
+impl Login<'_> {
+    async fn offer_all(&mut self, identities: Vec<Listed>) -> Result<(), SshError> {
+        for listed in identities {
+            let identity = match listed {
+                Listed::Usable(identity) => identity,
+                Listed::Unknown { algorithm, comment } => {
+                    self.note(
+                        String::new(),
+                        algorithm,
+                        comment,
+                        "its type is not supported",
+                    );
+                    continue;
+                }
+            };
+            match self.offer(&identity).await? {
+                Outcome::Accepted => return Ok(()),
+                Outcome::Refused(why) => self.note_identity(&identity, why),
+                // The server hung up, or takes no keys at all: the rest of the list is in vain.
+                Outcome::Over(why) => {
+                    self.note_identity(&identity, why);
+                    break;
+                }
+            }
+        }
+        Err(self.refusal())
+    }
+
+    async fn offer(&mut self, identity: &AgentIdentity) -> Result<Outcome, SshError> {
+        let Some(hash) = self.hash_for(identity).await else {
+            return Ok(Outcome::Refused("the server takes SHA-1 signatures only"));
+        };
+        let user = self.target.user.clone();
+        let result = match identity {
+            AgentIdentity::PublicKey { key, .. } => {
+                self.handle
+                    .authenticate_publickey_with(user, key.clone(), hash, &mut self.agent)
+                    .await
+            }
+            AgentIdentity::Certificate { certificate, .. } => {
+                self.handle
+                    .authenticate_certificate_with(user, certificate.clone(), hash, &mut self.agent)
+                    .await
+            }
+        };
+        match result {
+            Ok(AuthResult::Success) => Ok(Outcome::Accepted),
+            Ok(AuthResult::Failure {
+                remaining_methods,
+                partial_success,
+            }) => Ok(self.after_refusal(remaining_methods, partial_success)),
+            Err(AgentError::Declined) => Ok(Outcome::Refused("the agent declined to sign")),
+            Err(AgentError::SessionGone) => Ok(Outcome::Over("the server hung up")),
+            Err(error) => Err(agent_broken(&error)),
+        }
+    }
+
+    fn after_refusal(&mut self, methods: MethodSet, partial: bool) -> Outcome {
+        // russh reports the end of the session as a refusal that names no method.
+        if methods.is_empty() && self.handle.is_closed() {
+            return Outcome::Over("the server hung up");
+        }
+        let keys_left = methods.contains(&MethodKind::PublicKey);
+        self.methods = methods;
+        match (keys_left, partial) {
+            (true, true) => Outcome::Refused("accepted, and the server wants another one too"),
+            (true, false) => Outcome::Refused("refused by the server"),
+            (false, true) => Outcome::Over("accepted, and the server wants another method too"),
+            (false, false) => Outcome::Over("refused by the server"),
+        }
+    }
+
+    /// The hash to sign with: none but for RSA, whose SHA-1 form is never used. `None`: no way.
+    async fn hash_for(&self, identity: &AgentIdentity) -> Option<Option<HashAlg>> {
+        if !matches!(identity.public_key().algorithm(), Algorithm::Rsa { .. }) {
+            return Some(None);
+        }
+        match self.handle.best_supported_rsa_hash().await {
+            Ok(Some(Some(hash))) => Some(Some(hash)),
+            Ok(Some(None)) => None,
+            // A server that does not say: every one since 2016 takes this.
+            Ok(None) | Err(_) => Some(Some(HashAlg::Sha512)),
+        }
+    }
+
+    fn note_identity(&mut self, identity: &AgentIdentity, outcome: &str) {
+        let fingerprint = identity
+            .public_key()
+            .fingerprint(HashAlg::Sha256)
+            .to_string();
+        let algorithm = match identity {
+            AgentIdentity::PublicKey { key, .. } => key.algorithm().to_string(),
+            AgentIdentity::Certificate { certificate, .. } => {
+                certificate.algorithm().to_certificate_type()
+            }
+        };
+        self.note(
+            fingerprint,
+            algorithm,
+            identity.comment().to_owned(),
+            outcome,
+        );
+    }
+
+    fn note(&mut self, fingerprint: String, algorithm: String, comment: String, outcome: &str) {
+        self.tried.push(TriedIdentity {
+            fingerprint,
+            algorithm,
+            comment,
+            outcome: outcome.to_owned(),
+        });
+    }
+
+    fn refusal(&mut self) -> SshError {
+        SshError::AuthRefused(Box::new(AuthRefusal {
+            user: self.target.user.clone(),
+            address: self.target.address.clone(),
+            tried: std::mem::take(&mut self.tried),
+            methods: self.methods.iter().map(String::from).collect(),
+            hung_up: self.handle.is_closed().then(|| {
+                self.notes
+                    .end()
+                    .unwrap_or_else(|| "no reason given".to_owned())
+            }),
+            banner: self.notes.banner(),
+        }))
+    }
+}
+
+/// What became of one identity.
+enum Outcome {
+    Accepted,
+    Refused(&'static str),
+    Over(&'static str),
+}

@@ -1,0 +1,41 @@
+//! Reaching a host over SSH: everything that speaks russh.
+//!
+//! Contract: [`Connection::open`] ends with an authenticated connection to a host whose key was
+//! known beforehand, or with an [`SshError`] that says which fact stands in the way and, through
+//! [`SshError::hint`], what to type next. Nothing is ever trusted on first sight, no file is ever
+//! written, and no private key is ever held: signatures come from an agent ([`AgentDialer`]).
+//!
+//! One unread channel stalls a whole russh session, so every channel made here is drained by a task
+//! of its own into a bounded buffer (see [`ChannelStream`] for what happens when it is full).
+//!
+//! Deliberately absent: passwords, agent forwarding, pseudo-terminals, SHA-1 in any signature, and
+//! deadlines for commands (dropping a future closes its channel, so `tokio::time::timeout` is enough).
+
+mod agent_client;
+mod auth;
+mod channel;
+mod config;
+mod connection;
+mod dial;
+mod dialer;
+mod error;
+mod exec;
+mod handler;
+mod hint;
+mod host_key;
+pub mod known_hosts;
+mod quote;
+mod refusal;
+mod stream;
+mod tap;
+mod target;
+
+pub use connection::Connection;
+pub use dialer::{AgentDialer, AgentStream};
+pub use error::SshError;
+pub use exec::{Output, OutputStream};
+pub use known_hosts::Place;
+pub use quote::quote;
+pub use refusal::{AuthRefusal, ChangedHostKey, RefusedHostKey, TriedIdentity, UnknownHostKey};
+pub use stream::ChannelStream;
+pub use target::{Target, Timeouts};

@@ -1,0 +1,82 @@
+//! Ring 4: the only writer of standard output and standard error.
+//!
+//! Rules: standard output is data (plans, status, recaps); standard error is for people (steps, progress, errors).
+//! Bars only on a terminal; meaning never hangs on colour; `NO_COLOR` and `--quiet` are honoured.
+
+mod progress;
+mod recap;
+mod table;
+
+use std::io::{IsTerminal as _, Write as _};
+
+pub use progress::watch;
+pub use recap::{HostOutcome, Outcome};
+pub use table::table;
+
+/// How much is shown, and whether in colour.
+#[derive(Debug, Clone, Copy)]
+pub struct Ui {
+    quiet: bool,
+    color: bool,
+    terminal: bool,
+}
+
+impl Ui {
+    /// For this process's standard error.
+    pub fn new(quiet: bool) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let color = terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+        Self {
+            quiet,
+            color,
+            terminal,
+        }
+    }
+
+    /// Data, for whoever reads standard output. A closed pipe is no error: `toolbox plan | head` is fine.
+    pub fn data(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// A line for a person.
+    pub fn say(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+
+    /// An error, and the next thing to type.
+    pub fn error(&self, message: &str, hint: Option<&str>) {
+        eprintln!("{} {message}", self.paint("31;1", "error:"));
+        if let Some(hint) = hint {
+            eprintln!(
+                "{} {}",
+                self.paint("36;1", "hint:"),
+                hint.replace('\n', "\n      ")
+            );
+        }
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.color {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// An error and all its causes on one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}

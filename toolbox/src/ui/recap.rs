@@ -1,0 +1,63 @@
+//! What became of every host, at the end of a run.
+
+use serde::Serialize;
+
+use super::table;
+
+/// What became of one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HostOutcome {
+    /// The host's name in the inventory.
+    pub host: String,
+    /// Operations carried out.
+    pub changed: usize,
+    /// Services that were as they should be.
+    pub unchanged: usize,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// How a run ended on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Everything is as it should be.
+    Ok,
+    /// It failed before anything was changed.
+    FailedUntouched,
+    /// It failed, and the containers are as they were.
+    FailedRolledBack,
+    /// It failed, and so did the way back.
+    FailedBroken,
+    /// A person interrupted; the containers are as they were.
+    Interrupted,
+}
+
+impl Outcome {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::FailedUntouched => "failed, nothing changed",
+            Self::FailedRolledBack => "failed, rolled back",
+            Self::FailedBroken => "FAILED, ROLL BACK FAILED",
+            Self::Interrupted => "interrupted, rolled back",
+        }
+    }
+}
+
+impl HostOutcome {
+    /// The recap of all hosts as a table.
+    pub fn recap(outcomes: &[Self]) -> String {
+        let rows = outcomes.iter().map(|o| {
+            let failed = usize::from(o.outcome != Outcome::Ok);
+            vec![
+                o.host.clone(),
+                format!("changed={}", o.changed),
+                format!("unchanged={}", o.unchanged),
+                format!("failed={failed}"),
+                o.outcome.word().to_owned(),
+            ]
+        });
+        table(&rows.collect::<Vec<_>>())
+    }
+}
