@@ -65,11 +65,8 @@ pub fn help() -> String {
          Environment:\n"
     );
     for setting in &SETTINGS {
-        let _ = writeln!(
-            text,
-            "  {}={}\n      {}: {}",
-            setting.name, setting.default, setting.meaning, setting.allowed
-        );
+        let _ =
+            writeln!(text, "  {}={}\n      {}: {}", setting.name, setting.default, setting.meaning, setting.allowed);
     }
     text.push_str(
         "\nExit status: 0 stopped as asked; 1 failed, or requests were cut off when the grace \

@@ -19,14 +19,8 @@ pub enum ClockError {
 /// # Errors
 /// [`ClockError::BeforeEpoch`] for a time before 1970.
 pub fn unix_text(time: SystemTime) -> Result<String, ClockError> {
-    let since = time
-        .duration_since(UNIX_EPOCH)
-        .map_err(|_| ClockError::BeforeEpoch)?;
-    Ok(format!(
-        "{}.{:07}",
-        since.as_secs(),
-        since.subsec_nanos() / 100
-    ))
+    let since = time.duration_since(UNIX_EPOCH).map_err(|_| ClockError::BeforeEpoch)?;
+    Ok(format!("{}.{:07}", since.as_secs(), since.subsec_nanos() / 100))
 }
 
 #[cfg(test)]

@@ -137,54 +137,24 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError::Wrong`] with every variable whose value is not allowed.
-    pub fn from_vars(
-        vars: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<Self, ConfigError> {
-        let Gathered {
-            known,
-            unknown,
-            mut problems,
-        } = gather(vars);
+    pub fn from_vars(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, ConfigError> {
+        let Gathered { known, unknown, mut problems } = gather(vars);
         let raw: Raw = envy::prefixed(PREFIX).from_iter(known)?;
 
-        let host = check(
-            &HOST,
-            raw.host,
-            |text| text.parse::<IpAddr>().ok(),
-            &mut problems,
-        );
-        let port = check(
-            &PORT,
-            raw.port,
-            |text| number(text, 1..=65535),
-            &mut problems,
-        );
+        let host = check(&HOST, raw.host, |text| text.parse::<IpAddr>().ok(), &mut problems);
+        let port = check(&PORT, raw.port, |text| number(text, 1..=65535), &mut problems);
         let log = check(&LOG, raw.log, filter, &mut problems);
-        let grace = check(
-            &GRACE,
-            raw.shutdown_grace_seconds,
-            |text| number(text, 0..=3600),
-            &mut problems,
-        );
-        let header = check(
-            &HEADER_TIMEOUT,
-            raw.header_timeout_seconds,
-            |text| number(text, 1..=3600),
-            &mut problems,
-        );
+        let grace = check(&GRACE, raw.shutdown_grace_seconds, |text| number(text, 0..=3600), &mut problems);
+        let header = check(&HEADER_TIMEOUT, raw.header_timeout_seconds, |text| number(text, 1..=3600), &mut problems);
 
         match (host, port, log, grace, header) {
-            (Some(host), Some(port), Some(log), Some(grace), Some(header))
-                if problems.is_empty() =>
-            {
-                Ok(Self {
-                    listen: SocketAddr::new(host, port),
-                    log,
-                    shutdown_grace: Duration::from_secs(u64::from(grace)),
-                    header_timeout: Duration::from_secs(u64::from(header)),
-                    unknown,
-                })
-            }
+            (Some(host), Some(port), Some(log), Some(grace), Some(header)) if problems.is_empty() => Ok(Self {
+                listen: SocketAddr::new(host, port),
+                log,
+                shutdown_grace: Duration::from_secs(u64::from(grace)),
+                header_timeout: Duration::from_secs(u64::from(header)),
+                unknown,
+            }),
             _ => Err(ConfigError::Wrong(problems)),
         }
     }
@@ -232,11 +202,7 @@ fn check<T>(
     let value = value.unwrap_or_else(|| setting.default.to_owned());
     let parsed = parse(&value);
     if parsed.is_none() {
-        problems.push(Problem::NotAllowed {
-            name: setting.name,
-            value,
-            allowed: setting.allowed,
-        });
+        problems.push(Problem::NotAllowed { name: setting.name, value, allowed: setting.allowed });
     }
     parsed
 }
@@ -252,11 +218,9 @@ fn number(text: &str, range: std::ops::RangeInclusive<u16>) -> Option<u16> {
 /// target and silence everything else.
 fn filter(text: &str) -> Option<Targets> {
     let level = |word: &str| !word.is_empty() && word.parse::<LevelFilter>().is_ok();
-    let sound = text
-        .split(',')
-        .all(|directive| match directive.split_once('=') {
-            None => level(directive),
-            Some((target, word)) => !target.is_empty() && level(word),
-        });
+    let sound = text.split(',').all(|directive| match directive.split_once('=') {
+        None => level(directive),
+        Some((target, word)) => !target.is_empty() && level(word),
+    });
     text.parse().ok().filter(|_| sound)
 }

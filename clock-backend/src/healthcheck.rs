@@ -35,11 +35,7 @@ pub fn check(listen: SocketAddr, timeout: Duration) -> Result<(), Unhealthy> {
     let deadline = Instant::now() + timeout;
     let (address, mut stream) = connect(listen, deadline)?;
     let status = ask(&mut stream, address, deadline).map_err(|e| Unhealthy::Answer(address, e))?;
-    if status.starts_with("HTTP/1.1 200 ") {
-        Ok(())
-    } else {
-        Err(Unhealthy::Status(address, status))
-    }
+    if status.starts_with("HTTP/1.1 200 ") { Ok(()) } else { Err(Unhealthy::Status(address, status)) }
 }
 
 fn connect(listen: SocketAddr, deadline: Instant) -> Result<(SocketAddr, TcpStream), Unhealthy> {
@@ -63,19 +59,13 @@ fn reachable_at(listen: SocketAddr) -> Vec<SocketAddr> {
         IpAddr::V4(_) => vec![v4],
         IpAddr::V6(_) => vec![IpAddr::V6(Ipv6Addr::LOCALHOST), v4],
     };
-    hosts
-        .into_iter()
-        .map(|host| SocketAddr::new(host, listen.port()))
-        .collect()
+    hosts.into_iter().map(|host| SocketAddr::new(host, listen.port())).collect()
 }
 
 /// Sends the request and returns the status line.
 fn ask(stream: &mut TcpStream, host: SocketAddr, deadline: Instant) -> io::Result<String> {
     stream.set_write_timeout(Some(left(deadline)?))?;
-    write!(
-        stream,
-        "GET /healthz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-    )?;
+    write!(stream, "GET /healthz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
     let mut line = Vec::new();
     let mut byte = [0];
     // One byte at a time, so that the deadline also holds against a trickle.
@@ -107,10 +97,7 @@ mod tests {
 
     fn targets(listen: &str) -> Vec<String> {
         let listen = listen.parse().expect("an address");
-        reachable_at(listen)
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        reachable_at(listen).iter().map(ToString::to_string).collect()
     }
 
     /// Answers one connection with `answer`, then holds it open until the client goes.

@@ -41,20 +41,14 @@ fn with_config(code: u8, action: fn(Config) -> ExitCode) -> ExitCode {
 fn check(config: Config) -> ExitCode {
     match healthcheck::check(config.listen, healthcheck::TIMEOUT) {
         Ok(()) => print("healthy\n"),
-        Err(error) => fail(
-            FAILED,
-            &error,
-            "is the service running with the same CLOCK_HOST and CLOCK_PORT?",
-        ),
+        Err(error) => fail(FAILED, &error, "is the service running with the same CLOCK_HOST and CLOCK_PORT?"),
     }
 }
 
 fn run(config: Config) -> ExitCode {
     start_tracing(&config);
     // One thread is plenty for an answer of eighteen bytes, and idles at the lowest cost.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime.and_then(|runtime| runtime.block_on(listen_and_serve(&config))) {
         Ok(Outcome::Drained) => {
             tracing::info!("stopped");
@@ -67,22 +61,15 @@ fn run(config: Config) -> ExitCode {
         Err(error) => fail(
             FAILED,
             &error,
-            &format!(
-                "can this process listen on {}? see CLOCK_HOST and CLOCK_PORT",
-                config.listen
-            ),
+            &format!("can this process listen on {}? see CLOCK_HOST and CLOCK_PORT", config.listen),
         ),
     }
 }
 
 fn start_tracing(config: &Config) {
-    let output = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    tracing_subscriber::registry()
-        .with(config.log.clone())
-        .with(output)
-        .init();
+    let output =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    tracing_subscriber::registry().with(config.log.clone()).with(output).init();
     for name in &config.unknown {
         tracing::warn!(name, "unknown variable is ignored");
     }
@@ -93,10 +80,7 @@ async fn listen_and_serve(config: &Config) -> std::io::Result<Outcome> {
     let stop = stop_signals()?;
     let listener = TcpListener::bind(config.listen).await?;
     tracing::info!(address = %config.listen, version = env!("CARGO_PKG_VERSION"), "listening");
-    let limits = Limits {
-        header_timeout: config.header_timeout,
-        shutdown_grace: config.shutdown_grace,
-    };
+    let limits = Limits { header_timeout: config.header_timeout, shutdown_grace: config.shutdown_grace };
     Ok(serve::serve(listener, web::router(SystemTime::now), limits, stop).await)
 }
 

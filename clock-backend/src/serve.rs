@@ -58,12 +58,7 @@ pub enum Outcome {
 
 /// Serves `app` on `listener` until a message arrives on `stop` (or its last sender is gone); the
 /// next message ends the grace early.
-pub async fn serve(
-    listener: TcpListener,
-    app: Router,
-    limits: Limits,
-    mut stop: mpsc::Receiver<()>,
-) -> Outcome {
+pub async fn serve(listener: TcpListener, app: Router, limits: Limits, mut stop: mpsc::Receiver<()>) -> Outcome {
     // Nothing is ever sent: the loss of the sender is the signal.
     let (closing, close) = watch::channel(());
     let app = saying_close(app, close.clone());
@@ -113,11 +108,7 @@ async fn pause_after(error: io::Error) {
     sleep(ACCEPT_PAUSE).await;
 }
 
-async fn drain(
-    mut connections: JoinSet<()>,
-    grace: Duration,
-    mut stop: mpsc::Receiver<()>,
-) -> Outcome {
+async fn drain(mut connections: JoinSet<()>, grace: Duration, mut stop: mpsc::Receiver<()>) -> Outcome {
     let drained = async { while connections.join_next().await.is_some() {} };
     let finished = tokio::select! {
         result = timeout(grace, drained) => result.is_ok(),
@@ -127,18 +118,11 @@ async fn drain(
     if finished {
         return Outcome::Drained;
     }
-    Outcome::CutOff {
-        connections: connections.len(),
-    }
+    Outcome::CutOff { connections: connections.len() }
 }
 
 /// Serves one connection until its client goes or `close` loses its sender.
-async fn connection(
-    stream: TcpStream,
-    app: Router,
-    limits: Limits,
-    mut close: watch::Receiver<()>,
-) {
+async fn connection(stream: TcpStream, app: Router, limits: Limits, mut close: watch::Receiver<()>) {
     // Answers are one small write each: waiting for more to send only delays them.
     let _ = stream.set_nodelay(true);
     let connection = http1::Builder::new()

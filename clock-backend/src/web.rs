@@ -21,9 +21,7 @@ pub fn router(now: impl Fn() -> SystemTime + Clone + Send + Sync + 'static) -> R
     Router::new()
         .route("/clock", get(move || async move { clock(now()) }))
         .route("/healthz", get(|| async { "ok\n" }))
-        .method_not_allowed_fallback(|| async {
-            (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n")
-        })
+        .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n") })
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
         .layer(middleware::from_fn(forbid_caching))
         .layer(middleware::from_fn(log))
@@ -41,9 +39,7 @@ fn clock(time: SystemTime) -> Response {
 
 async fn forbid_caching(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

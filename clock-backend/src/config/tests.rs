@@ -48,25 +48,9 @@ fn every_setting_is_read() {
 #[test]
 fn wrong_values_are_each_refused_with_their_name() {
     let table: [(&str, &[&str]); 5] = [
-        (
-            "CLOCK_HOST",
-            &["localhost", "1.2.3", "[::]", "0.0.0.0:80", " ::"],
-        ),
-        (
-            "CLOCK_PORT",
-            &["0", "65536", "-1", "+80", "80 ", "http", "8_0"],
-        ),
-        (
-            "CLOCK_LOG",
-            &[
-                "inof",
-                "info,",
-                "=debug",
-                "clock_backend=",
-                "a=b=info",
-                "clock_backend=loud",
-            ],
-        ),
+        ("CLOCK_HOST", &["localhost", "1.2.3", "[::]", "0.0.0.0:80", " ::"]),
+        ("CLOCK_PORT", &["0", "65536", "-1", "+80", "80 ", "http", "8_0"]),
+        ("CLOCK_LOG", &["inof", "info,", "=debug", "clock_backend=", "a=b=info", "clock_backend=loud"]),
         ("CLOCK_SHUTDOWN_GRACE_SECONDS", &["3601", "-1", "1.5", "8s"]),
         ("CLOCK_HEADER_TIMEOUT_SECONDS", &["0", "3601", "soon"]),
     ];
@@ -83,12 +67,8 @@ fn wrong_values_are_each_refused_with_their_name() {
 
 #[test]
 fn all_wrong_values_are_reported_at_once() {
-    let error = config(&[
-        ("CLOCK_PORT", "70000"),
-        ("CLOCK_HOST", "nowhere"),
-        ("CLOCK_LOG", "loud"),
-    ])
-    .expect_err("three wrong values");
+    let error = config(&[("CLOCK_PORT", "70000"), ("CLOCK_HOST", "nowhere"), ("CLOCK_LOG", "loud")])
+        .expect_err("three wrong values");
     assert_eq!(
         error.to_string(),
         "wrong settings in the environment:\n  \
@@ -111,23 +91,13 @@ fn value_that_is_not_utf8_is_reported_with_the_others() {
         panic!("accepted");
     };
     assert_eq!(problems.len(), 2, "{problems:?}");
-    assert!(matches!(
-        problems[0],
-        Problem::NotUnicode {
-            name: "CLOCK_PORT",
-            ..
-        }
-    ));
+    assert!(matches!(problems[0], Problem::NotUnicode { name: "CLOCK_PORT", .. }));
 }
 
 #[test]
 fn unknown_variable_is_reported_and_harmless() {
-    let config = config(&[
-        ("CLOCK_PROT", "1"),
-        ("CLOCK_BACKEND", "clock-backend:8000"),
-        ("PATH", "/bin"),
-    ])
-    .expect("unknown is no error");
+    let config = config(&[("CLOCK_PROT", "1"), ("CLOCK_BACKEND", "clock-backend:8000"), ("PATH", "/bin")])
+        .expect("unknown is no error");
     assert_eq!(config.unknown, ["CLOCK_BACKEND", "CLOCK_PROT"]);
 }
 
@@ -137,9 +107,6 @@ fn env_example_documents_every_setting_with_its_default() {
     let example = std::fs::read_to_string(path).expect("readable");
     for Setting { name, default, .. } in SETTINGS {
         let line = format!("#{name}={default}");
-        assert!(
-            example.lines().any(|found| found == line),
-            "{line} is missing"
-        );
+        assert!(example.lines().any(|found| found == line), "{line} is missing");
     }
 }

@@ -17,10 +17,7 @@ use tokio::sync::mpsc;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Limits that play no part in a test which does not change them.
-pub(crate) const LIMITS: Limits = Limits {
-    header_timeout: PATIENCE,
-    shutdown_grace: PATIENCE,
-};
+pub(crate) const LIMITS: Limits = Limits { header_timeout: PATIENCE, shutdown_grace: PATIENCE };
 
 /// A service in this process.
 pub(crate) struct Service {
@@ -34,32 +31,19 @@ impl Service {
         let (stop, stopped) = mpsc::channel(2);
         let (bound, address) = std::sync::mpsc::channel();
         let thread = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime");
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-                    .await
-                    .expect("a port");
-                bound
-                    .send(listener.local_addr().expect("bound"))
-                    .expect("waiting");
+                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+                bound.send(listener.local_addr().expect("bound")).expect("waiting");
                 serve::serve(listener, app, limits, stopped).await
             })
         });
         let address = address.recv().expect("the service starts");
-        Self {
-            address,
-            stop,
-            thread,
-        }
+        Self { address, stop, thread }
     }
 
     pub(crate) fn tell_to_stop(&self) {
-        self.stop
-            .blocking_send(())
-            .expect("the service still listens to us");
+        self.stop.blocking_send(()).expect("the service still listens to us");
     }
 
     pub(crate) fn outcome(self) -> Outcome {
@@ -78,9 +62,7 @@ impl Client {
     }
 
     pub(crate) fn send(&mut self, text: &str) {
-        self.0
-            .write_all(text.as_bytes())
-            .expect("the service reads");
+        self.0.write_all(text.as_bytes()).expect("the service reads");
     }
 
     /// Everything until the service closes the connection.
@@ -105,9 +87,7 @@ impl Client {
 /// One request on a connection of its own; the whole answer.
 pub(crate) fn ask(address: SocketAddr, method: &str, path: &str) -> String {
     let mut client = Client::connect(address);
-    client.send(&format!(
-        "{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
-    ));
+    client.send(&format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"));
     client.rest()
 }
 
@@ -173,17 +153,10 @@ impl Running {
     /// Starts the binary on [`own_address`] and waits until it listens.
     pub(crate) fn start(vars: &[(&str, &str)]) -> Self {
         let address = own_address();
-        let mut child = binary(&[], vars)
-            .env("CLOCK_HOST", address.ip().to_string())
-            .spawn()
-            .expect("the binary starts");
+        let mut child =
+            binary(&[], vars).env("CLOCK_HOST", address.ip().to_string()).spawn().expect("the binary starts");
         let log = BufReader::new(child.stderr.take().expect("caught"));
-        let mut running = Self {
-            address,
-            greeting: String::new(),
-            child,
-            log,
-        };
+        let mut running = Self { address, greeting: String::new(), child, log };
         running.greeting = running.wait_for_line("listening");
         running
     }
@@ -204,10 +177,8 @@ impl Running {
     /// Sends a signal by name, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         // The shell's own kill: std has none and a crate for one call is not worth it.
-        let status = Command::new("sh")
-            .args(["-c", &format!("kill -{name} {}", self.child.id())])
-            .status()
-            .expect("a shell");
+        let status =
+            Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status().expect("a shell");
         assert!(status.success());
     }
 

@@ -19,41 +19,24 @@ fn clock_answers_with_the_time_and_forbids_caching() {
     let answer = ask(service().address, "GET", "/clock");
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert_eq!(body(&answer), "1622556914.9101567");
-    assert_eq!(
-        header(&answer, "content-type"),
-        Some("text/plain; charset=utf-8")
-    );
+    assert_eq!(header(&answer, "content-type"), Some("text/plain; charset=utf-8"));
     assert_eq!(header(&answer, "cache-control"), Some("no-store"));
 }
 
 #[test]
 fn clock_reads_the_time_at_each_request() {
     let service = Service::start(web::router(SystemTime::now), LIMITS);
-    let now = || -> f64 {
-        body(&ask(service.address, "GET", "/clock"))
-            .parse()
-            .expect("a number")
-    };
-    let before = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("after 1970")
-        .as_secs_f64();
+    let now = || -> f64 { body(&ask(service.address, "GET", "/clock")).parse().expect("a number") };
+    let before = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();
     let (first, second) = (now(), now());
-    let after = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("after 1970")
-        .as_secs_f64();
+    let after = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();
     // A microsecond for the rounding of floats of this size.
     assert!(before <= first + 1e-6 && first < second && second <= after + 1e-6);
 }
 
 #[test]
 fn clock_before_1970_is_a_server_error() {
-    let answer = ask(
-        service_at(UNIX_EPOCH - Duration::from_secs(1)).address,
-        "GET",
-        "/clock",
-    );
+    let answer = ask(service_at(UNIX_EPOCH - Duration::from_secs(1)).address, "GET", "/clock");
     assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
     assert_eq!(body(&answer), "the system clock stands before 1970-01-01\n");
 }
@@ -69,10 +52,7 @@ fn healthz_answers_ok() {
 fn head_has_the_header_of_get_and_no_body() {
     let service = service();
     for path in ["/clock", "/healthz"] {
-        let (get, head) = (
-            ask(service.address, "GET", path),
-            ask(service.address, "HEAD", path),
-        );
+        let (get, head) = (ask(service.address, "GET", path), ask(service.address, "HEAD", path));
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
         for name in ["content-type", "content-length", "cache-control"] {
             assert_eq!(header(&get, name), header(&head, name), "{name} of {path}");
@@ -120,10 +100,7 @@ fn connection_serves_one_request_after_the_other() {
 
 #[test]
 fn client_that_never_finishes_its_header_is_cut_off() {
-    let limits = Limits {
-        header_timeout: Duration::from_millis(50),
-        ..LIMITS
-    };
+    let limits = Limits { header_timeout: Duration::from_millis(50), ..LIMITS };
     let service = Service::start(web::router(SystemTime::now), limits);
     let mut slow = Client::connect(service.address);
     slow.send("GET /clock HTTP/1.1\r\nHost: te");

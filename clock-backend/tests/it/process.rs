@@ -9,10 +9,7 @@ fn finished(arguments: &[&str], vars: &[(&str, &str)]) -> Output {
 }
 
 fn healthcheck(address: std::net::SocketAddr) -> Output {
-    finished(
-        &["healthcheck"],
-        &[("CLOCK_HOST", &address.ip().to_string())],
-    )
+    finished(&["healthcheck"], &[("CLOCK_HOST", &address.ip().to_string())])
 }
 
 #[test]
@@ -35,11 +32,7 @@ fn all_wrong_values_are_reported_at_once_with_exit_2() {
         "CLOCK_SHUTDOWN_GRACE_SECONDS=\"-1\": must be whole seconds from 0 to 3600",
         "CLOCK_HEADER_TIMEOUT_SECONDS=\"1h\": must be whole seconds from 1 to 3600",
     ] {
-        assert!(
-            stderr(&output).contains(said),
-            "{said} is missing in {}",
-            stderr(&output)
-        );
+        assert!(stderr(&output).contains(said), "{said} is missing in {}", stderr(&output));
     }
     assert!(output.stdout.is_empty());
 }
@@ -66,21 +59,13 @@ fn taken_port_is_named_with_exit_1() {
     let address = taken.local_addr().expect("bound");
     let output = finished(&[], &[("CLOCK_HOST", &address.ip().to_string())]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stderr(&output).contains(&address.to_string()),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains(&address.to_string()), "{}", stderr(&output));
 }
 
 #[test]
 fn unknown_variable_is_warned_about_and_ignored() {
     let running = Running::start(&[("CLOCK_PROT", "80")]);
-    assert!(
-        running.greeting.contains("CLOCK_PROT"),
-        "{}",
-        running.greeting
-    );
+    assert!(running.greeting.contains("CLOCK_PROT"), "{}", running.greeting);
     assert!(ask(running.address, "GET", "/clock").starts_with("HTTP/1.1 200 "));
 }
 
@@ -96,10 +81,7 @@ fn sigterm_finishes_the_request_in_flight_and_refuses_new_connections() {
     client.send("st\r\n\r\n");
     let answer = client.rest();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-    assert!(
-        body(&answer).parse::<f64>().expect("a number") > 1.6e9,
-        "{answer}"
-    );
+    assert!(body(&answer).parse::<f64>().expect("a number") > 1.6e9, "{answer}");
     assert_eq!(running.exit_code(), Some(0));
 }
 
@@ -132,20 +114,12 @@ fn healthcheck_succeeds_while_the_service_answers() {
     assert_eq!(running.exit_code(), Some(0));
     let output = healthcheck(running.address);
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stderr(&output).contains(&running.address.to_string()),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains(&running.address.to_string()), "{}", stderr(&output));
 }
 
 #[test]
 fn healthcheck_with_wrong_settings_fails_with_1() {
     let output = finished(&["healthcheck"], &[("CLOCK_PORT", "x")]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stderr(&output).contains("CLOCK_PORT"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("CLOCK_PORT"), "{}", stderr(&output));
 }

@@ -27,21 +27,14 @@ impl Held {
             "held"
         };
         let service = Service::start(Router::new().route("/held", get(answer)), limits);
-        Self {
-            service,
-            entered,
-            release,
-        }
+        Self { service, entered, release }
     }
 
     /// A client whose request the handler has begun.
     fn client_in_flight(&self) -> Client {
         let mut client = Client::connect(self.service.address);
         client.send(REQUEST);
-        tokio::runtime::Builder::new_current_thread()
-            .build()
-            .expect("a runtime")
-            .block_on(self.entered.notified());
+        tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(self.entered.notified());
         client
     }
 }
@@ -54,10 +47,7 @@ fn request_in_flight_is_finished_while_new_connections_are_refused() {
     wait_until_refused(held.service.address);
     held.release.notify_one();
     let answer = client.rest();
-    assert!(
-        answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("held"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("held"), "{answer}");
     assert!(answer.contains("connection: close\r\n"), "{answer}");
     assert_eq!(held.service.outcome(), Outcome::Drained);
 }
@@ -92,10 +82,7 @@ fn request_sent_just_before_the_end_is_answered() {
 
 #[test]
 fn request_that_outlasts_the_grace_is_cut_off() {
-    let held = Held::start(Limits {
-        shutdown_grace: Duration::from_millis(20),
-        ..LIMITS
-    });
+    let held = Held::start(Limits { shutdown_grace: Duration::from_millis(20), ..LIMITS });
     let mut client = held.client_in_flight();
     held.service.tell_to_stop();
     assert_eq!(client.rest(), "");
@@ -111,8 +98,5 @@ fn second_word_ends_the_grace() {
     held.service.tell_to_stop();
     assert_eq!(client.rest(), "");
     // The waiting above may have left a connection of its own behind.
-    assert!(matches!(
-        held.service.outcome(),
-        Outcome::CutOff { connections: 1.. }
-    ));
+    assert!(matches!(held.service.outcome(), Outcome::CutOff { connections: 1.. }));
 }

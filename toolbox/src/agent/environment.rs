@@ -18,19 +18,13 @@ use secrecy::SecretString;
 pub(super) fn take(name: &str) -> Option<SecretString> {
     let value = SecretString::from(std::env::var_os(name)?.to_string_lossy().into_owned());
     if !remove(name) {
-        tracing::warn!(
-            variable = name,
-            "stays in the environment: it was read after threads were started"
-        );
+        tracing::warn!(variable = name, "stays in the environment: it was read after threads were started");
     }
     Some(value)
 }
 
 /// Removes `name` if no other thread exists; says whether it did.
-#[allow(
-    unsafe_code,
-    reason = "remove_var has no safe form; the one-thread check upholds what it asks for"
-)]
+#[allow(unsafe_code, reason = "remove_var has no safe form; the one-thread check upholds what it asks for")]
 fn remove(name: &str) -> bool {
     if !single_threaded() {
         return false;

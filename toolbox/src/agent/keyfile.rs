@@ -8,9 +8,7 @@
 //! Refused by name: dsa, FIDO (`sk-`) keys, PuTTY files, 3DES and DES, PBES1, SSH2 (ssh.com) files, DER without armour.
 
 use pkcs8::der::{ErrorKind, SecretDocument, asn1::AnyRef, asn1::OctetStringRef};
-use pkcs8::{
-    AlgorithmIdentifierRef, EncryptedPrivateKeyInfoRef, ObjectIdentifier, PrivateKeyInfoRef, pkcs5,
-};
+use pkcs8::{AlgorithmIdentifierRef, EncryptedPrivateKeyInfoRef, ObjectIdentifier, PrivateKeyInfoRef, pkcs5};
 use russh::keys::pkcs8::decode_pkcs8;
 use secrecy::{ExposeSecret as _, SecretString};
 use ssh_key::{Algorithm, PrivateKey};
@@ -77,20 +75,13 @@ impl KeyError {
     #[must_use]
     pub fn hint(&self, file: &str) -> Option<String> {
         Some(match self {
-            Self::Public => format!(
-                "give the file without .pub: {}",
-                file.trim_end_matches(".pub")
-            ),
+            Self::Public => format!("give the file without .pub: {}", file.trim_end_matches(".pub")),
             Self::Putty => format!("convert it: puttygen {file} -O private-openssh -o {file}.key"),
             Self::Truncated | Self::Damaged { .. } => {
                 format!("compare it with the original: ssh-keygen -y -f {file}")
             }
-            Self::LineBreaksLost => {
-                "keep the newlines: in a shell, quote it as \"$(cat KEYFILE)\"".to_owned()
-            }
-            Self::Encrypted => {
-                "name a file that holds the passphrase in TOOLBOX_SSH_PASSPHRASE_FILE".to_owned()
-            }
+            Self::LineBreaksLost => "keep the newlines: in a shell, quote it as \"$(cat KEYFILE)\"".to_owned(),
+            Self::Encrypted => "name a file that holds the passphrase in TOOLBOX_SSH_PASSPHRASE_FILE".to_owned(),
             Self::UnsupportedCipher(_) => {
                 format!("re-encrypt it in OpenSSH's format: ssh-keygen -p -f {file}")
             }
@@ -121,10 +112,7 @@ pub fn parse(text: &[u8], passphrase: Option<&SecretString>) -> Result<PrivateKe
 }
 
 /// Reads one key out of its block.
-pub(super) fn decode(
-    block: &Block,
-    passphrase: Option<&SecretString>,
-) -> Result<PrivateKey, KeyError> {
+pub(super) fn decode(block: &Block, passphrase: Option<&SecretString>) -> Result<PrivateKey, KeyError> {
     let key = match block.form {
         Form::OpenSsh => openssh_format::decode(&block.bytes, passphrase)?,
         Form::Pkcs8Encrypted => pkcs8_encrypted(&block.bytes, passphrase)?,
@@ -151,17 +139,13 @@ fn pkcs8_encrypted(der: &[u8], passphrase: Option<&SecretString>) -> Result<Priv
         _ => damaged(Form::Pkcs8Encrypted, &error),
     })?;
     let passphrase = passphrase.ok_or(KeyError::Encrypted)?;
-    let plain = info
-        .decrypt(passphrase.expose_secret())
-        .map_err(|error| match error {
-            pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::UnsupportedAlgorithm { oid }) => {
-                unsupported_cipher(oid)
-            }
-            pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::NoPbes1CryptSupport) => {
-                KeyError::UnsupportedCipher("PBES1 (DES, RC2 or RC4)".into())
-            }
-            _ => KeyError::WrongPassphrase,
-        })?;
+    let plain = info.decrypt(passphrase.expose_secret()).map_err(|error| match error {
+        pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::UnsupportedAlgorithm { oid }) => unsupported_cipher(oid),
+        pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::NoPbes1CryptSupport) => {
+            KeyError::UnsupportedCipher("PBES1 (DES, RC2 or RC4)".into())
+        }
+        _ => KeyError::WrongPassphrase,
+    })?;
     match from_der(Form::Pkcs8, plain.as_bytes()) {
         // As in old PEM, the padding may fit by chance.
         Err(KeyError::Damaged { .. }) => Err(KeyError::WrongPassphrase),
@@ -183,10 +167,7 @@ fn traditional(form: Form, der: &[u8]) -> Result<PrivateKey, KeyError> {
     if form == Form::Sec1 {
         return from_der(form, der);
     }
-    let algorithm = AlgorithmIdentifierRef {
-        oid: RSA_ENCRYPTION,
-        parameters: Some(AnyRef::NULL),
-    };
+    let algorithm = AlgorithmIdentifierRef { oid: RSA_ENCRYPTION, parameters: Some(AnyRef::NULL) };
     let envelope = OctetStringRef::new(der)
         .and_then(|key| SecretDocument::encode_msg(&PrivateKeyInfoRef::new(algorithm, key)))
         .map_err(|error| damaged(form, &error))?;
@@ -201,10 +182,7 @@ fn from_der(form: Form, der: &[u8]) -> Result<PrivateKey, KeyError> {
 }
 
 fn damaged(form: Form, error: &dyn std::fmt::Display) -> KeyError {
-    KeyError::Damaged {
-        form: form.name(),
-        reason: error.to_string(),
-    }
+    KeyError::Damaged { form: form.name(), reason: error.to_string() }
 }
 
 /// Refuses the types that parse but that nothing here can sign with.

@@ -95,10 +95,7 @@ impl Checked {
         }
         let blob = key.public_key().to_bytes().map_err(|_| unsupported())?;
         let comment = key.comment().as_str_lossy().to_owned();
-        Ok(Self {
-            identity: Identity { blob, comment },
-            key: Arc::new(key),
-        })
+        Ok(Self { identity: Identity { blob, comment }, key: Arc::new(key) })
     }
 }
 
@@ -127,23 +124,14 @@ pub(super) struct Keyring {
 impl Keyring {
     /// Adds an identity. One with the same public key is replaced in its place, with its comment and lifetime, as in
     /// OpenSSH's agent.
-    pub(super) fn add(
-        &mut self,
-        new: Checked,
-        expires: Option<Instant>,
-        now: Instant,
-    ) -> Result<(), AddError> {
+    pub(super) fn add(&mut self, new: Checked, expires: Option<Instant>, now: Instant) -> Result<(), AddError> {
         self.expire(now);
         if self.lock.is_some() {
             return Err(AddError::Locked);
         }
         let place = self.place(&new.identity.blob);
         self.refuse_full(&new.identity, place)?;
-        let entry = Entry {
-            identity: new.identity,
-            key: new.key,
-            expires,
-        };
+        let entry = Entry { identity: new.identity, key: new.key, expires };
         match place {
             Some(place) => self.entries[place] = entry,
             None => self.entries.push(entry),
@@ -156,11 +144,7 @@ impl Keyring {
         self.expire(now);
         match self.lock {
             Some(_) => Vec::new(),
-            None => self
-                .entries
-                .iter()
-                .map(|entry| entry.identity.clone())
-                .collect(),
+            None => self.entries.iter().map(|entry| entry.identity.clone()).collect(),
         }
     }
 
@@ -205,25 +189,17 @@ impl Keyring {
 
     /// Drops what has expired by `now`, locked or not.
     pub(super) fn expire(&mut self, now: Instant) {
-        self.entries
-            .retain(|entry| entry.expires.is_none_or(|expires| now < expires));
+        self.entries.retain(|entry| entry.expires.is_none_or(|expires| now < expires));
     }
 
     fn place(&self, blob: &[u8]) -> Option<usize> {
-        self.entries
-            .iter()
-            .position(|entry| entry.identity.blob == blob)
+        self.entries.iter().position(|entry| entry.identity.blob == blob)
     }
 
     fn refuse_full(&self, new: &Identity, replaces: Option<usize>) -> Result<(), AddError> {
-        let kept = self
-            .entries
-            .iter()
-            .enumerate()
-            .filter(|(place, _)| Some(*place) != replaces);
-        let (count, bytes) = kept.fold((1, listed(new)), |(count, bytes), (_, entry)| {
-            (count + 1, bytes + listed(&entry.identity))
-        });
+        let kept = self.entries.iter().enumerate().filter(|(place, _)| Some(*place) != replaces);
+        let (count, bytes) =
+            kept.fold((1, listed(new)), |(count, bytes), (_, entry)| (count + 1, bytes + listed(&entry.identity)));
         match count > MOST_IDENTITIES || bytes > LONGEST_LIST {
             true => Err(AddError::Full(self.entries.len())),
             false => Ok(()),

@@ -16,11 +16,7 @@ use super::pem::DekInfo;
 /// # Errors
 /// [`KeyError::UnsupportedCipher`], [`KeyError::WrongPassphrase`], or [`KeyError::Damaged`] for a header that does not
 /// fit its body.
-pub(super) fn decrypt(
-    dek: &DekInfo,
-    body: &[u8],
-    passphrase: &SecretString,
-) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+pub(super) fn decrypt(dek: &DekInfo, body: &[u8], passphrase: &SecretString) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let cipher = cipher(&dek.cipher)?;
     let iv = initialisation_vector(&dek.iv)?;
     if body.is_empty() || !body.len().is_multiple_of(16) {
@@ -29,9 +25,7 @@ pub(super) fn decrypt(
     let (size, _) = cipher.key_and_iv_size().unwrap_or_default();
     let key = derive(passphrase, &iv[..8], size);
     let mut plain = Zeroizing::new(body.to_vec());
-    cipher
-        .decrypt(&key, &iv, &mut plain, None)
-        .map_err(|_| KeyError::WrongPassphrase)?;
+    cipher.decrypt(&key, &iv, &mut plain, None).map_err(|_| KeyError::WrongPassphrase)?;
     unpad(&mut plain)?;
     Ok(plain)
 }
@@ -79,10 +73,7 @@ fn derive(passphrase: &SecretString, salt: &[u8], size: usize) -> Zeroizing<Vec<
 /// Takes PKCS#7's padding off; anything else there means another passphrase.
 fn unpad(plain: &mut Zeroizing<Vec<u8>>) -> Result<(), KeyError> {
     let padding = plain.last().copied().unwrap_or(0);
-    let keep = plain
-        .len()
-        .checked_sub(usize::from(padding))
-        .ok_or(KeyError::WrongPassphrase)?;
+    let keep = plain.len().checked_sub(usize::from(padding)).ok_or(KeyError::WrongPassphrase)?;
     if !(1..=16).contains(&padding) || plain[keep..].iter().any(|byte| *byte != padding) {
         return Err(KeyError::WrongPassphrase);
     }
@@ -91,8 +82,5 @@ fn unpad(plain: &mut Zeroizing<Vec<u8>>) -> Result<(), KeyError> {
 }
 
 fn damaged(reason: &str) -> KeyError {
-    KeyError::Damaged {
-        form: "PEM",
-        reason: reason.to_owned(),
-    }
+    KeyError::Damaged { form: "PEM", reason: reason.to_owned() }
 }

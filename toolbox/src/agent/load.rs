@@ -103,30 +103,17 @@ pub fn passphrase_file(path: &Path) -> Result<SecretString, LoadError> {
 ///
 /// # Errors
 /// [`LoadError`]; one key that cannot be read fails the whole.
-pub fn load(
-    source: &KeySource,
-    passphrases: Passphrases<'_>,
-) -> Result<Vec<PrivateKey>, LoadError> {
+pub fn load(source: &KeySource, passphrases: Passphrases<'_>) -> Result<Vec<PrivateKey>, LoadError> {
     keys_in(&source.read()?, passphrases)
 }
 
 fn keys_in(text: &KeyText, passphrases: Passphrases<'_>) -> Result<Vec<PrivateKey>, LoadError> {
-    let found = pem::private_keys(&text.bytes).map_err(|error| LoadError::Key {
-        origin: text.origin.clone(),
-        error,
-    })?;
+    let found =
+        pem::private_keys(&text.bytes).map_err(|error| LoadError::Key { origin: text.origin.clone(), error })?;
     let line = following_line(found.after).filter(|_| text.passphrase_follows);
-    let mut opener = Opener {
-        origin: &text.origin,
-        given: line.or(passphrases.given),
-        ask: passphrases.ask,
-        answered: None,
-    };
-    found
-        .blocks
-        .iter()
-        .map(|block| opener.open_with_comment(block))
-        .collect()
+    let mut opener =
+        Opener { origin: &text.origin, given: line.or(passphrases.given), ask: passphrases.ask, answered: None };
+    found.blocks.iter().map(|block| opener.open_with_comment(block)).collect()
 }
 
 /// The line right after the last key, if there is something in it.
@@ -157,9 +144,7 @@ impl Opener<'_, '_> {
         let ready = self.given.as_ref().or(self.answered.as_ref());
         match keyfile::decode(block, ready) {
             Ok(key) => Ok(key),
-            Err(error)
-                if error.wants_passphrase() && self.given.is_none() && self.ask.is_some() =>
-            {
+            Err(error) if error.wants_passphrase() && self.given.is_none() && self.ask.is_some() => {
                 self.open_asking(block)
             }
             Err(error) => Err(self.failed(error)),
@@ -191,17 +176,11 @@ impl Opener<'_, '_> {
         let Some(ask) = self.ask.as_mut() else {
             return Ok(None);
         };
-        let answer = ask(prompt).map_err(|error| LoadError::Ask {
-            origin: self.origin.to_owned(),
-            error,
-        })?;
+        let answer = ask(prompt).map_err(|error| LoadError::Ask { origin: self.origin.to_owned(), error })?;
         Ok(Some(answer).filter(|answer| !answer.expose_secret().is_empty()))
     }
 
     fn failed(&self, error: KeyError) -> LoadError {
-        LoadError::Key {
-            origin: self.origin.to_owned(),
-            error,
-        }
+        LoadError::Key { origin: self.origin.to_owned(), error }
     }
 }

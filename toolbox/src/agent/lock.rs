@@ -28,16 +28,9 @@ impl Lock {
         let Kdf::Bcrypt { salt, .. } = Kdf::new(KdfAlg::Bcrypt, &mut safe_rng()).ok()? else {
             return None;
         };
-        let kdf = Kdf::Bcrypt {
-            salt,
-            rounds: ROUNDS,
-        };
+        let kdf = Kdf::Bcrypt { salt, rounds: ROUNDS };
         let digest = digest(&kdf, passphrase)?;
-        Some(Self {
-            kdf,
-            digest,
-            failures: 0,
-        })
+        Some(Self { kdf, digest, failures: 0 })
     }
 
     /// Whether `passphrase` opens it; if not, how long the one who tried has to wait for the answer.

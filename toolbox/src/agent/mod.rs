@@ -113,10 +113,7 @@ impl Agent {
         tokio::spawn(async move {
             tokio::time::sleep_until(expires.into()).await;
             if let Some(keyring) = keyring.upgrade() {
-                keyring
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .expire(Instant::now());
+                keyring.lock().unwrap_or_else(PoisonError::into_inner).expire(Instant::now());
             }
         })
     }

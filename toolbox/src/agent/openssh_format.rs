@@ -31,10 +31,7 @@ struct Container<'a> {
 ///
 /// # Errors
 /// [`KeyError`].
-pub(super) fn decode(
-    bytes: &[u8],
-    passphrase: Option<&SecretString>,
-) -> Result<PrivateKey, KeyError> {
+pub(super) fn decode(bytes: &[u8], passphrase: Option<&SecretString>) -> Result<PrivateKey, KeyError> {
     let container = Container::read(bytes)?;
     let encrypted = container.cipher != Cipher::None;
     let section = match encrypted {
@@ -52,35 +49,24 @@ pub(super) fn decode(
 
 impl<'a> Container<'a> {
     fn read(bytes: &'a [u8]) -> Result<Self, KeyError> {
-        let mut rest = bytes
-            .strip_prefix(MAGIC)
-            .ok_or_else(|| damaged("it does not begin as one"))?;
+        let mut rest = bytes.strip_prefix(MAGIC).ok_or_else(|| damaged("it does not begin as one"))?;
         let cut = || damaged("it ends too early");
         let cipher = cipher(take_string(&mut rest).ok_or_else(cut)?)?;
-        let kdf =
-            Kdf::decode(&mut rest).map_err(|_| damaged("its key derivation is not bcrypt"))?;
+        let kdf = Kdf::decode(&mut rest).map_err(|_| damaged("its key derivation is not bcrypt"))?;
         let (count, mut rest) = rest.split_first_chunk::<4>().ok_or_else(cut)?;
         if *count != [0, 0, 0, 1] {
             return Err(damaged("it does not hold one key"));
         }
         let public = take_string(&mut rest).ok_or_else(cut)?;
         let section = take_string(&mut rest).ok_or_else(cut)?;
-        Ok(Self {
-            cipher,
-            kdf,
-            public,
-            section,
-            tag: tag(cipher, rest)?,
-        })
+        Ok(Self { cipher, kdf, public, section, tag: tag(cipher, rest)? })
     }
 
     fn decrypt(&self, passphrase: &SecretString) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         if self.section.is_empty() || !self.section.len().is_multiple_of(self.cipher.block_size()) {
             return Err(damaged("its length is not a whole number of blocks"));
         }
-        let derived = self
-            .kdf
-            .derive_key_and_iv(self.cipher, passphrase.expose_secret());
+        let derived = self.kdf.derive_key_and_iv(self.cipher, passphrase.expose_secret());
         let (key, iv) = derived.map_err(|_| match passphrase.expose_secret().is_empty() {
             true => KeyError::WrongPassphrase,
             false => damaged("its key derivation has impossible parameters"),
@@ -95,9 +81,7 @@ fn cipher(name: &[u8]) -> Result<Cipher, KeyError> {
     let name = String::from_utf8_lossy(name);
     match Cipher::new(&name) {
         // Known by name only: ssh-key is built without it.
-        Ok(Cipher::TdesCbc) | Err(_) => Err(KeyError::UnsupportedCipher(
-            name.escape_default().to_string(),
-        )),
+        Ok(Cipher::TdesCbc) | Err(_) => Err(KeyError::UnsupportedCipher(name.escape_default().to_string())),
         Ok(cipher) => Ok(cipher),
     }
 }
@@ -114,12 +98,7 @@ fn tag(cipher: Cipher, rest: &[u8]) -> Result<Option<Tag>, KeyError> {
 fn read_section(mut reader: &[u8], public: &[u8]) -> Result<PrivateKey, KeyError> {
     let pair = take_keypair(&mut reader).ok_or_else(|| damaged("its key cannot be read"))?;
     let comment = take_string(&mut reader).ok_or_else(|| damaged("it has no comment"))?;
-    if reader
-        .iter()
-        .zip(1_u8..)
-        .any(|(byte, expected)| *byte != expected)
-        || reader.len() > 16
-    {
+    if reader.iter().zip(1_u8..).any(|(byte, expected)| *byte != expected) || reader.len() > 16 {
         return Err(damaged("its padding is wrong"));
     }
     let outside = KeyData::decode(&mut &*public).ok();
@@ -130,8 +109,5 @@ fn read_section(mut reader: &[u8], public: &[u8]) -> Result<PrivateKey, KeyError
 }
 
 fn damaged(reason: &str) -> KeyError {
-    KeyError::Damaged {
-        form: Form::OpenSsh.name(),
-        reason: reason.to_owned(),
-    }
+    KeyError::Damaged { form: Form::OpenSsh.name(), reason: reason.to_owned() }
 }

@@ -73,10 +73,7 @@ pub(super) struct Blocks<'a> {
 /// [`KeyError`] for a text without a private key (saying what it is instead), or with one that is cut or damaged.
 pub(super) fn private_keys(text: &[u8]) -> Result<Blocks<'_>, KeyError> {
     let text = as_text(text)?;
-    let mut found = Blocks {
-        blocks: Vec::new(),
-        after: text,
-    };
+    let mut found = Blocks { blocks: Vec::new(), after: text };
     let mut rest = text;
     while let Some(armour) = next_armour(rest)? {
         rest = armour.after;
@@ -117,11 +114,7 @@ fn next_armour(text: &str) -> Result<Option<Armour<'_>>, KeyError> {
             None => begin = label(line, "-----BEGIN ").map(|label| (label, at)),
             Some((label_seen, body)) if label(line, "-----END ") == Some(label_seen) => {
                 let (body, after) = (&text[body..start], &text[at..]);
-                return Ok(Some(Armour {
-                    label: label_seen,
-                    body,
-                    after,
-                }));
+                return Ok(Some(Armour { label: label_seen, body, after }));
             }
             Some(_) => {}
         }
@@ -140,10 +133,7 @@ fn label<'a>(line: &'a str, mark: &str) -> Option<&'a str> {
 
 /// Splits off the headers of old PEM (`Name: value`) and decodes the rest.
 fn unarmour(form: Form, body: &str) -> Result<Block, KeyError> {
-    let damaged = || KeyError::Damaged {
-        form: form.name(),
-        reason: "its base64 does not decode".into(),
-    };
+    let damaged = || KeyError::Damaged { form: form.name(), reason: "its base64 does not decode".into() };
     let mut base64 = Zeroizing::new(Vec::with_capacity(body.len()));
     let mut dek = None;
     for line in body.lines().map(str::trim) {
@@ -153,26 +143,17 @@ fn unarmour(form: Form, body: &str) -> Result<Block, KeyError> {
             None => base64.extend(line.bytes().filter(|byte| !byte.is_ascii_whitespace())),
         }
     }
-    let length = Base64::decode_in_place(&mut base64)
-        .map_err(|_| damaged())?
-        .len();
+    let length = Base64::decode_in_place(&mut base64).map_err(|_| damaged())?.len();
     base64.truncate(length);
     match length {
         0 => Err(damaged()),
-        _ => Ok(Block {
-            form,
-            dek,
-            bytes: base64,
-        }),
+        _ => Ok(Block { form, dek, bytes: base64 }),
     }
 }
 
 fn dek_info(value: &str) -> Option<DekInfo> {
     let (cipher, iv) = value.trim().split_once(',')?;
-    Some(DekInfo {
-        cipher: cipher.to_owned(),
-        iv: iv.to_owned(),
-    })
+    Some(DekInfo { cipher: cipher.to_owned(), iv: iv.to_owned() })
 }
 
 /// Says what a text without a private key is.
@@ -187,14 +168,8 @@ fn what_else(text: &str) -> KeyError {
     if text.contains("PRIVATE KEY-----") {
         return KeyError::LineBreaksLost;
     }
-    const PUBLIC: [&str; 6] = [
-        "ssh-",
-        "ecdsa-sha2-",
-        "sk-ssh-",
-        "sk-ecdsa-",
-        "---- BEGIN SSH2 PUBLIC KEY",
-        "-----BEGIN CERTIFICATE",
-    ];
+    const PUBLIC: [&str; 6] =
+        ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-", "---- BEGIN SSH2 PUBLIC KEY", "-----BEGIN CERTIFICATE"];
     let public_pem = start.starts_with("-----BEGIN ") && text.contains("PUBLIC KEY-----");
     match public_pem || PUBLIC.iter().any(|mark| start.starts_with(mark)) {
         true => KeyError::Public,

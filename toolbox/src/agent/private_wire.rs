@@ -56,9 +56,7 @@ fn take_ecdsa(reader: &mut &[u8], size: usize) -> Option<KeypairData> {
     padded.extend(u32::try_from(size).ok()?.to_be_bytes());
     padded.extend(std::iter::repeat_n(0, zeros).chain(significant.iter().copied()));
     let mut rest = padded.as_slice();
-    KeypairData::decode(&mut rest)
-        .ok()
-        .filter(|_| rest.is_empty())
+    KeypairData::decode(&mut rest).ok().filter(|_| rest.is_empty())
 }
 
 #[cfg(test)]
@@ -75,10 +73,8 @@ mod tests {
             "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296",
             "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"
         );
-        let point: Vec<u8> = (0..point.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(&point[at..at + 2], 16).unwrap())
-            .collect();
+        let point: Vec<u8> =
+            (0..point.len()).step_by(2).map(|at| u8::from_str_radix(&point[at..at + 2], 16).unwrap()).collect();
         let full = [&[0; 32][..], &[1]].concat();
         for scalar in [&[1][..], &full] {
             let mut wire = Vec::new();
@@ -89,24 +85,15 @@ mod tests {
             let mut reader = wire.as_slice();
             let key = take_keypair(&mut reader).unwrap();
             assert_eq!(reader, b"behind");
-            let Some(EcdsaKeypair::NistP256 { private, .. }) = key.ecdsa() else {
-                panic!("a P-256 key")
-            };
+            let Some(EcdsaKeypair::NistP256 { private, .. }) = key.ecdsa() else { panic!("a P-256 key") };
             assert_eq!(private.as_slice(), &full[1..]);
-            assert!(super::super::signer::halves_match(
-                &ssh_key::PrivateKey::new(key, "").unwrap()
-            ));
+            assert!(super::super::signer::halves_match(&ssh_key::PrivateKey::new(key, "").unwrap()));
         }
     }
 
     #[test]
     fn lengths_that_lie_take_nothing() {
-        for bytes in [
-            &[][..],
-            &[0, 0, 0],
-            &[0, 0, 0, 2, 1],
-            &[255, 255, 255, 255, 1],
-        ] {
+        for bytes in [&[][..], &[0, 0, 0], &[0, 0, 0, 2, 1], &[255, 255, 255, 255, 1]] {
             assert_eq!(take_string(&mut &*bytes), None);
             assert!(take_keypair(&mut &*bytes).is_none());
         }

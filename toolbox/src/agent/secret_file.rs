@@ -66,10 +66,7 @@ impl SecretFileError {
             // Nearly always the public half, which is meant to be readable.
             Self::TooOpen { path, .. } if path.extension().is_some_and(|end| end == "pub") => {
                 let private = path.with_extension("");
-                format!(
-                    "this looks like the public key; give the private one: {}",
-                    private.display()
-                )
+                format!("this looks like the public key; give the private one: {}", private.display())
             }
             Self::TooOpen { path, .. } => format!("chmod 600 {}", path.display()),
             Self::Denied { .. } => format!("pipe it instead: {PIPE}"),
@@ -90,9 +87,7 @@ pub(super) const PIPE: &str = "docker compose run --rm -T toolbox deploy --key -
 /// [`SecretFileError`].
 pub(super) fn read(path: &Path, secret_mount: bool) -> Result<SecretBytes, SecretFileError> {
     let mut file = File::open(path).map_err(|error| open_error(path, error))?;
-    let metadata = file
-        .metadata()
-        .map_err(|error| read_error(path.display().to_string(), error))?;
+    let metadata = file.metadata().map_err(|error| read_error(path.display().to_string(), error))?;
     if metadata.is_dir() {
         return Err(SecretFileError::Directory(path.to_owned()));
     }
@@ -103,17 +98,11 @@ pub(super) fn read(path: &Path, secret_mount: bool) -> Result<SecretBytes, Secre
 }
 
 /// Reads a stream to its end.
-pub(super) fn read_all(
-    stream: &mut impl Read,
-    origin: &str,
-) -> Result<SecretBytes, SecretFileError> {
+pub(super) fn read_all(stream: &mut impl Read, origin: &str) -> Result<SecretBytes, SecretFileError> {
     // Room for all of it at once: a buffer that grows would leave copies behind that nobody zeroes.
     let mut bytes = SecretBytes::new(Vec::with_capacity(LIMIT + 2));
     let limit = u64::try_from(LIMIT + 1).unwrap_or(u64::MAX);
-    stream
-        .take(limit)
-        .read_to_end(&mut bytes)
-        .map_err(|error| read_error(origin.to_owned(), error))?;
+    stream.take(limit).read_to_end(&mut bytes).map_err(|error| read_error(origin.to_owned(), error))?;
     match bytes.len() > LIMIT {
         true => Err(SecretFileError::TooLarge(origin.to_owned())),
         false => Ok(bytes),
@@ -122,17 +111,13 @@ pub(super) fn read_all(
 
 /// Judged by where the file really is: a link from the secrets to somewhere else is no secret mount.
 fn below_secrets(path: &Path) -> bool {
-    path.canonicalize()
-        .is_ok_and(|real| real.starts_with(SECRETS))
+    path.canonicalize().is_ok_and(|real| real.starts_with(SECRETS))
 }
 
 fn refuse_open_mode(path: &Path, metadata: &Metadata) -> Result<(), SecretFileError> {
     let mode = metadata.mode() & 0o7777;
     match metadata.file_type().is_file() && mode & 0o077 != 0 {
-        true => Err(SecretFileError::TooOpen {
-            path: path.to_owned(),
-            mode,
-        }),
+        true => Err(SecretFileError::TooOpen { path: path.to_owned(), mode }),
         false => Ok(()),
     }
 }
@@ -149,9 +134,7 @@ fn denied(path: &Path) -> SecretFileError {
     let seen = std::fs::metadata(path).ok();
     SecretFileError::Denied {
         path: path.to_owned(),
-        owner: seen
-            .filter(|seen| !seen.file_type().is_socket())
-            .map(|seen| (seen.uid(), seen.mode() & 0o7777)),
+        owner: seen.filter(|seen| !seen.file_type().is_socket()).map(|seen| (seen.uid(), seen.mode() & 0o7777)),
         our_uid: rustix::process::geteuid().as_raw(),
     }
 }

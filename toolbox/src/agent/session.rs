@@ -20,10 +20,7 @@ use super::wire::{self, Answer, Request};
 ///
 /// # Errors
 /// Those of the stream; what the client does wrong is not one.
-pub(super) async fn serve(
-    agent: Agent,
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
-) -> io::Result<()> {
+pub(super) async fn serve(agent: Agent, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     while let Some(frame) = wire::read_frame(&mut stream).await? {
         let request = wire::decode(&frame);
         drop(frame);

@@ -32,10 +32,5 @@ pub(super) fn halves_match(key: &PrivateKey) -> bool {
         return false;
     };
     // Signing with rsa has checked the numbers against each other; verifying stops at 8192 bits there.
-    matches!(key.key_data(), KeypairData::Rsa(_))
-        || key
-            .public_key()
-            .key_data()
-            .verify(TRIAL, &signature)
-            .is_ok()
+    matches!(key.key_data(), KeypairData::Rsa(_)) || key.public_key().key_data().verify(TRIAL, &signature).is_ok()
 }

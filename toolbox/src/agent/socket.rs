@@ -7,9 +7,7 @@
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{
-    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
-};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -73,10 +71,7 @@ impl AgentSocket {
     /// # Errors
     /// [`SocketError`].
     pub fn bind(path: &Path) -> Result<Self, SocketError> {
-        let system = |error| SocketError::System {
-            path: path.to_owned(),
-            error,
-        };
+        let system = |error| SocketError::System { path: path.to_owned(), error };
         if path.as_os_str().len() > LONGEST_PATH {
             return Err(SocketError::TooLong(path.to_owned()));
         }
@@ -86,11 +81,7 @@ impl AgentSocket {
         let listener = UnixListener::bind(path).map_err(system)?;
         fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(system)?;
         let file = file_identity(&fs::symlink_metadata(path).map_err(system)?);
-        Ok(Self {
-            listener,
-            path: path.to_owned(),
-            file,
-        })
+        Ok(Self { listener, path: path.to_owned(), file })
     }
 
     /// Where it lies: the value for `SSH_AUTH_SOCK`.
@@ -113,12 +104,7 @@ impl Drop for AgentSocket {
 type FileIdentity = (u64, u64, i64, i64);
 
 fn file_identity(metadata: &fs::Metadata) -> FileIdentity {
-    (
-        metadata.dev(),
-        metadata.ino(),
-        metadata.mtime(),
-        metadata.mtime_nsec(),
-    )
+    (metadata.dev(), metadata.ino(), metadata.mtime(), metadata.mtime_nsec())
 }
 
 /// The directory of `path`, made if it is not there, ours alone in any case.
@@ -127,10 +113,7 @@ fn private_directory(path: &Path) -> Result<(), SocketError> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let system = |error| SocketError::System {
-        path: path.to_owned(),
-        error,
-    };
+    let system = |error| SocketError::System { path: path.to_owned(), error };
     match DirBuilder::new().mode(0o700).create(directory) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(system(error)),
         _ => {}
@@ -139,20 +122,13 @@ fn private_directory(path: &Path) -> Result<(), SocketError> {
     let (uid, mode) = (metadata.uid(), metadata.mode() & 0o7777);
     match uid == our_uid() && mode & 0o077 == 0 {
         true => Ok(()),
-        false => Err(SocketError::OpenDirectory {
-            path: directory.to_owned(),
-            uid,
-            mode,
-        }),
+        false => Err(SocketError::OpenDirectory { path: directory.to_owned(), uid, mode }),
     }
 }
 
 /// Removes a dead agent's socket.
 fn clear(path: &Path) -> Result<(), SocketError> {
-    let system = |error| SocketError::System {
-        path: path.to_owned(),
-        error,
-    };
+    let system = |error| SocketError::System { path: path.to_owned(), error };
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(system(error)),
@@ -162,9 +138,7 @@ fn clear(path: &Path) -> Result<(), SocketError> {
         Ok(_) => {}
     }
     match std::os::unix::net::UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).map_err(system)
-        }
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path).map_err(system),
         Err(error) => Err(system(error)),
         Ok(_) => Err(SocketError::Taken(path.to_owned())),
     }

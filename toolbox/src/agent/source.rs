@@ -123,11 +123,7 @@ impl KeySource {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Err(SourceError::Nothing(self.origin()));
         }
-        Ok(KeyText {
-            bytes,
-            origin: self.origin(),
-            passphrase_follows: matches!(self, Self::Stdin),
-        })
+        Ok(KeyText { bytes, origin: self.origin(), passphrase_follows: matches!(self, Self::Stdin) })
     }
 }
 
@@ -137,10 +133,7 @@ fn stdin() -> Result<SecretBytes, SourceError> {
     if stdin.is_terminal() {
         return Err(SourceError::Terminal);
     }
-    let unreadable = |error| SecretFileError::Read {
-        origin: "standard input".to_owned(),
-        error,
-    };
+    let unreadable = |error| SecretFileError::Read { origin: "standard input".to_owned(), error };
     let mut file = File::from(stdin.as_fd().try_clone_to_owned().map_err(unreadable)?);
     Ok(secret_file::read_all(&mut file, "standard input")?)
 }

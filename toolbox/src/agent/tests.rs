@@ -16,13 +16,8 @@ use super::*;
 mod protocol;
 
 /// The types of key, as `ssh-keygen` names them.
-const TYPES: [&[&str]; 5] = [
-    &["ed25519"],
-    &["rsa", "-b", "2048"],
-    &["ecdsa", "-b", "256"],
-    &["ecdsa", "-b", "384"],
-    &["ecdsa", "-b", "521"],
-];
+const TYPES: [&[&str]; 5] =
+    [&["ed25519"], &["rsa", "-b", "2048"], &["ecdsa", "-b", "256"], &["ecdsa", "-b", "384"], &["ecdsa", "-b", "521"]];
 
 /// A served agent in a directory of its own, with OpenSSH's tools pointed at it.
 struct House {
@@ -44,11 +39,7 @@ impl House {
         let socket = AgentSocket::bind(&directory.path().join("run/socket")).unwrap();
         let serving = agent.clone();
         let server = tokio::spawn(async move { serving.serve_unix(socket).await });
-        Self {
-            directory,
-            agent,
-            server,
-        }
+        Self { directory, agent, server }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -59,10 +50,7 @@ impl House {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.directory.path());
         command.env("SSH_AUTH_SOCK", self.path("run/socket"));
-        command
-            .env("SSH_ASKPASS", self.path("askpass"))
-            .env("SSH_ASKPASS_REQUIRE", "force")
-            .env("DISPLAY", ":none");
+        command.env("SSH_ASKPASS", self.path("askpass")).env("SSH_ASKPASS_REQUIRE", "force").env("DISPLAY", ":none");
         command.output().await.unwrap()
     }
 
@@ -77,10 +65,7 @@ impl House {
     /// Runs a tool that must fail, and gives its exit status.
     async fn fails(&self, program: &str, arguments: &[&str]) -> i32 {
         let output = self.run(program, arguments).await;
-        assert!(
-            !output.status.success(),
-            "{program} {arguments:?} must fail"
-        );
+        assert!(!output.status.success(), "{program} {arguments:?} must fail");
         output.status.code().unwrap()
     }
 
@@ -122,14 +107,9 @@ async fn ssh_add_lists_removes_and_empties() {
         .map(|number| std::fs::read_to_string(house.path(&format!("k{number}.pub"))).unwrap())
         .collect();
     assert_eq!(listed, public.concat());
-    assert_eq!(
-        house.done("ssh-add", &["-l"]).await.lines().count(),
-        TYPES.len()
-    );
+    assert_eq!(house.done("ssh-add", &["-l"]).await.lines().count(), TYPES.len());
     for number in 0..TYPES.len() {
-        house
-            .done("ssh-add", &["-T", &format!("k{number}.pub")])
-            .await;
+        house.done("ssh-add", &["-T", &format!("k{number}.pub")]).await;
     }
     house.done("ssh-add", &["-q", "-d", "k1"]).await;
     assert_eq!(house.fails("ssh-add", &["-q", "-d", "k1"]).await, 1);
@@ -147,21 +127,7 @@ async fn ssh_keygen_signs_with_every_type_and_verifies() {
         let name = format!("k{number}");
         // Without the private file only the agent can have signed.
         std::fs::remove_file(house.path(&name)).unwrap();
-        house
-            .done(
-                "ssh-keygen",
-                &[
-                    "-q",
-                    "-Y",
-                    "sign",
-                    "-f",
-                    &format!("{name}.pub"),
-                    "-n",
-                    "test",
-                    "text",
-                ],
-            )
-            .await;
+        house.done("ssh-keygen", &["-q", "-Y", "sign", "-f", &format!("{name}.pub"), "-n", "test", "text"]).await;
         let signed = "ssh-keygen -Y check-novalidate -n test -s text.sig < text";
         let told = house.done("sh", &["-c", signed]).await;
         assert!(told.contains("Good \"test\" signature"), "{told}");
@@ -182,10 +148,7 @@ async fn ssh_add_locks_and_unlocks() {
     assert_eq!(house.fails("ssh-add", &["-q", "-X"]).await, 1);
     house.answer("word");
     house.done("ssh-add", &["-q", "-X"]).await;
-    assert_eq!(
-        house.done("ssh-add", &["-l"]).await.lines().count(),
-        TYPES.len()
-    );
+    assert_eq!(house.done("ssh-add", &["-l"]).await.lines().count(), TYPES.len());
 }
 
 #[tokio::test]
@@ -195,15 +158,8 @@ async fn constraints_that_are_not_enforced_are_refused() {
     assert_eq!(house.fails("ssh-add", &["-q", "-c", "key"]).await, 1);
     let blob = std::fs::read_to_string(house.path("key.pub")).unwrap();
     std::fs::write(house.path("known"), format!("host {blob}")).unwrap();
-    assert_eq!(
-        house
-            .fails("ssh-add", &["-q", "-h", "host", "-H", "known", "key"])
-            .await,
-        1
-    );
-    house
-        .done("ssh-keygen", &["-q", "-s", "key", "-I", "me", "key.pub"])
-        .await;
+    assert_eq!(house.fails("ssh-add", &["-q", "-h", "host", "-H", "known", "key"]).await, 1);
+    house.done("ssh-keygen", &["-q", "-s", "key", "-I", "me", "key.pub"]).await;
     // The certificate beside the key is refused, the key itself taken.
     house.run("ssh-add", &["-q", "key"]).await;
     assert_eq!(house.agent.identities().len(), 1);
@@ -217,19 +173,11 @@ async fn expired_identity_is_wiped_while_nobody_asks() {
     assert_eq!(house.agent.identities().len(), 1);
     let key = std::fs::read(house.path("key")).unwrap();
     let lifetime = Duration::from_millis(20);
-    house
-        .agent
-        .add(parse(&key, None).unwrap(), Some(lifetime))
-        .await
-        .unwrap();
+    house.agent.add(parse(&key, None).unwrap(), Some(lifetime)).await.unwrap();
     let blob = house.agent.identities()[0].blob.clone();
     let held = house.agent.keyring().key(&blob, Instant::now());
     let held = Arc::downgrade(&held.unwrap());
-    house
-        .agent
-        .wipe_at(Instant::now() + lifetime)
-        .await
-        .unwrap();
+    house.agent.wipe_at(Instant::now() + lifetime).await.unwrap();
     assert_eq!(held.strong_count(), 0);
 }
 
@@ -243,23 +191,15 @@ async fn russh_adds_lists_and_signs_over_a_stream_in_memory() {
         let key = parse(&std::fs::read(house.path(&name)).unwrap(), None).unwrap();
         match number % 2 {
             0 => house.agent.add(key, None).await.unwrap(),
-            _ => client
-                .add_identity(&key, &[Constraint::KeyLifetime { seconds: 60 }])
-                .await
-                .unwrap(),
+            _ => client.add_identity(&key, &[Constraint::KeyLifetime { seconds: 60 }]).await.unwrap(),
         }
     }
     let identities = client.request_identities().await.unwrap();
     assert_eq!(identities.len(), TYPES.len());
     for identity in identities {
         for hash in [None, Some(HashAlg::Sha256), Some(HashAlg::Sha512)] {
-            let signed = client
-                .sign_request(&identity, hash, b"data".to_vec())
-                .await
-                .unwrap();
-            let AgentIdentity::PublicKey { key, .. } = &identity else {
-                panic!("a plain key")
-            };
+            let signed = client.sign_request(&identity, hash, b"data".to_vec()).await.unwrap();
+            let AgentIdentity::PublicKey { key, .. } = &identity else { panic!("a plain key") };
             check(&signed, key, hash);
         }
     }
@@ -281,28 +221,12 @@ async fn a_removed_or_unknown_key_signs_nothing() {
     let mut client = AgentClient::connect(house.agent.connect());
     let identities = client.request_identities().await.unwrap();
     house.done("ssh-add", &["-q", "-d", "k0"]).await;
-    assert!(
-        client
-            .sign_request(&identities[0], None, b"data".to_vec())
-            .await
-            .is_err()
-    );
-    client
-        .sign_request(&identities[2], None, b"data".to_vec())
-        .await
-        .unwrap();
+    assert!(client.sign_request(&identities[0], None, b"data".to_vec()).await.is_err());
+    client.sign_request(&identities[2], None, b"data".to_vec()).await.unwrap();
     client.lock(b"word").await.unwrap();
-    assert!(
-        client
-            .sign_request(&identities[2], None, b"data".to_vec())
-            .await
-            .is_err()
-    );
+    assert!(client.sign_request(&identities[2], None, b"data".to_vec()).await.is_err());
     client.unlock(b"word").await.unwrap();
-    client
-        .sign_request(&identities[2], None, b"data".to_vec())
-        .await
-        .unwrap();
+    client.sign_request(&identities[2], None, b"data".to_vec()).await.unwrap();
 }
 
 #[tokio::test]
@@ -310,24 +234,12 @@ async fn keys_are_gone_with_the_last_agent_and_the_last_client() {
     let house = House::new();
     house.generate("key", TYPES[0]).await;
     let agent = Agent::new();
-    agent
-        .add(
-            parse(&std::fs::read(house.path("key")).unwrap(), None).unwrap(),
-            Some(Duration::MAX),
-        )
-        .await
-        .unwrap();
+    agent.add(parse(&std::fs::read(house.path("key")).unwrap(), None).unwrap(), Some(Duration::MAX)).await.unwrap();
     let held = Arc::downgrade(&agent.keyring);
     let mut client = agent.connect();
     drop(agent);
     wire::write_frame(&mut client, &[11]).await.unwrap();
-    assert!(
-        wire::read_frame(&mut client)
-            .await
-            .unwrap()
-            .unwrap()
-            .starts_with(&[12, 0, 0, 0, 1])
-    );
+    assert!(wire::read_frame(&mut client).await.unwrap().unwrap().starts_with(&[12, 0, 0, 0, 1]));
     client.shutdown().await.unwrap();
     // The server's end closes when its session, the last holder, is over.
     assert!(wire::read_frame(&mut client).await.unwrap().is_none());
@@ -339,8 +251,5 @@ async fn rsa_outside_the_sizes_is_refused() {
     let house = House::new();
     house.generate("small", &["rsa", "-b", "1024"]).await;
     let key = parse(&std::fs::read(house.path("small")).unwrap(), None).unwrap();
-    assert_eq!(
-        house.agent.add(key, None).await,
-        Err(AddError::RsaSize(1024))
-    );
+    assert_eq!(house.agent.add(key, None).await, Err(AddError::RsaSize(1024)));
 }

@@ -37,18 +37,9 @@ const EXTENSIONS: [&str; 1] = ["query"];
 /// What a client can ask for here.
 pub(super) enum Request {
     List,
-    Sign {
-        blob: Vec<u8>,
-        data: Vec<u8>,
-        flags: u32,
-    },
-    Add {
-        key: Box<PrivateKey>,
-        lifetime: Option<u32>,
-    },
-    Remove {
-        blob: Vec<u8>,
-    },
+    Sign { blob: Vec<u8>, data: Vec<u8>, flags: u32 },
+    Add { key: Box<PrivateKey>, lifetime: Option<u32> },
+    Remove { blob: Vec<u8> },
     RemoveAll,
     Lock(Zeroizing<Vec<u8>>),
     Unlock(Zeroizing<Vec<u8>>),
@@ -69,9 +60,7 @@ pub(super) enum Answer {
 pub(super) struct Refused;
 
 /// Reads one frame; `None` at the end of the stream or where a frame is longer than any may be.
-pub(super) async fn read_frame(
-    stream: &mut (impl AsyncRead + Unpin),
-) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+pub(super) async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     let mut length = [0; 4];
     match stream.read_exact(&mut length).await {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -87,10 +76,7 @@ pub(super) async fn read_frame(
 }
 
 /// Writes one frame.
-pub(super) async fn write_frame(
-    stream: &mut (impl AsyncWrite + Unpin),
-    body: &[u8],
-) -> io::Result<()> {
+pub(super) async fn write_frame(stream: &mut (impl AsyncWrite + Unpin), body: &[u8]) -> io::Result<()> {
     let length = u32::try_from(body.len()).map_err(io::Error::other)?;
     let mut frame = Vec::with_capacity(4 + body.len());
     frame.extend(length.to_be_bytes());
@@ -130,10 +116,7 @@ fn add(mut rest: &[u8], constrained: bool) -> Result<Request, Refused> {
         false => return Err(Refused),
     };
     let key = PrivateKey::new(pair, comment).map_err(|_| Refused)?;
-    Ok(Request::Add {
-        key: Box::new(key),
-        lifetime,
-    })
+    Ok(Request::Add { key: Box::new(key), lifetime })
 }
 
 /// The lifetime in seconds. A constraint that cannot be enforced refuses the key: it is never left out.
@@ -160,14 +143,10 @@ fn exactly(frame: &[u8]) -> Result<proto::Request, Refused> {
 fn request(request: proto::Request) -> Result<Request, Refused> {
     Ok(match request {
         proto::Request::RequestIdentities => Request::List,
-        proto::Request::SignRequest(sign) => Request::Sign {
-            blob: blob(&sign.credential)?,
-            data: sign.data,
-            flags: sign.flags,
-        },
-        proto::Request::RemoveIdentity(remove) => Request::Remove {
-            blob: blob(&remove.credential)?,
-        },
+        proto::Request::SignRequest(sign) => {
+            Request::Sign { blob: blob(&sign.credential)?, data: sign.data, flags: sign.flags }
+        }
+        proto::Request::RemoveIdentity(remove) => Request::Remove { blob: blob(&remove.credential)? },
         proto::Request::RemoveAllIdentities => Request::RemoveAll,
         proto::Request::Extension(extension) if extension.name == "query" => Request::Query,
         _ => return Err(Refused),
@@ -215,8 +194,6 @@ fn signed(signature: &Signature) -> Option<Vec<u8>> {
 fn extensions() -> Vec<u8> {
     let mut body = vec![29];
     put_string(&mut body, b"query");
-    EXTENSIONS
-        .iter()
-        .for_each(|name| put_string(&mut body, name.as_bytes()));
+    EXTENSIONS.iter().for_each(|name| put_string(&mut body, name.as_bytes()));
     body
 }

@@ -40,26 +40,16 @@ pub struct Events {
 impl Events {
     /// Events of this host.
     pub fn new(host: &str, sender: UnboundedSender<Event>) -> Self {
-        Self {
-            host: host.to_owned(),
-            sender,
-        }
+        Self { host: host.to_owned(), sender }
     }
 
     /// Sends an event; that nobody watches is no error.
     pub fn send(&self, what: What) {
-        let _ = self.sender.send(Event {
-            host: self.host.clone(),
-            what,
-        });
+        let _ = self.sender.send(Event { host: self.host.clone(), what });
     }
 
     /// Runs a step between its two events.
-    pub async fn step<T, E>(
-        &self,
-        label: &str,
-        work: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, E> {
+    pub async fn step<T, E>(&self, label: &str, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         let began = Instant::now();
         self.send(What::Started(label.to_owned()));
         let result = work.await;

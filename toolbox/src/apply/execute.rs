@@ -60,9 +60,7 @@ impl ApplyError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Engine { error, .. } => error.hint(),
-            Self::Unwell { .. } => {
-                Some("fix the service, or give it more time with --timeout SECONDS".into())
-            }
+            Self::Unwell { .. } => Some("fix the service, or give it more time with --timeout SECONDS".into()),
             Self::Interrupted => Some("the next deploy goes on from here".into()),
         }
     }
@@ -74,11 +72,7 @@ enum Undo {
     /// Remove a container that this run created.
     Remove { id: String },
     /// Give a replaced container its name back and start it.
-    Restore {
-        id: String,
-        name: String,
-        was_running: bool,
-    },
+    Restore { id: String, name: String, was_running: bool },
     /// Stop a container that this run started.
     Stop { id: String },
 }
@@ -105,16 +99,7 @@ impl<'a, E: Engine> Containers<'a, E> {
         interrupt: Interrupt,
     ) -> Self {
         let (undo, replaced, started) = (Vec::new(), Vec::new(), Vec::new());
-        Self {
-            engine,
-            project,
-            events,
-            timeout,
-            interrupt,
-            undo,
-            replaced,
-            started,
-        }
+        Self { engine, project, events, timeout, interrupt, undo, replaced, started }
     }
 
     /// Carries the plan out, and waits until what it started is healthy.
@@ -139,10 +124,7 @@ impl<'a, E: Engine> Containers<'a, E> {
     pub async fn finish(self) -> Result<(), ApplyError> {
         for id in &self.replaced {
             let removed = self.engine.remove(id).await;
-            removed.map_err(|error| ApplyError::Engine {
-                what: "removing a replaced container".into(),
-                error,
-            })?;
+            removed.map_err(|error| ApplyError::Engine { what: "removing a replaced container".into(), error })?;
         }
         Ok(())
     }
@@ -168,37 +150,17 @@ impl<'a, E: Engine> Containers<'a, E> {
             Action::InstallEngine | Action::StartEngine | Action::PushImage { .. } => Ok(()),
             Action::CreateNetwork { key, name } => {
                 let label = format!("create network {name}");
-                simple(
-                    &events,
-                    &label,
-                    self.engine.create_network(self.project, key),
-                )
-                .await
+                simple(&events, &label, self.engine.create_network(self.project, key)).await
             }
             Action::CreateVolume { key, name } => {
                 let label = format!("create volume {name}");
-                simple(
-                    &events,
-                    &label,
-                    self.engine.create_volume(self.project, key),
-                )
-                .await
+                simple(&events, &label, self.engine.create_volume(self.project, key)).await
             }
             Action::RemoveNetwork { name } => {
-                simple(
-                    &events,
-                    &format!("remove network {name}"),
-                    self.engine.remove_network(name),
-                )
-                .await
+                simple(&events, &format!("remove network {name}"), self.engine.remove_network(name)).await
             }
             Action::RemoveVolume { name } => {
-                simple(
-                    &events,
-                    &format!("remove volume {name}"),
-                    self.engine.remove_volume(name),
-                )
-                .await
+                simple(&events, &format!("remove volume {name}"), self.engine.remove_volume(name)).await
             }
             Action::RemoveContainer { container, id } => {
                 let label = format!("remove container {container}");
@@ -209,25 +171,12 @@ impl<'a, E: Engine> Containers<'a, E> {
                 simple(&events, &label, removal).await
             }
             Action::CreateContainer { service, container } => self.create(service, container).await,
-            Action::RecreateContainer {
-                service,
-                container,
-                replaces,
-            } => {
+            Action::RecreateContainer { service, container, replaces } => {
                 self.retire(container, replaces).await?;
                 self.create(service, container).await
             }
-            Action::StartContainer {
-                service,
-                container,
-                id,
-            } => {
-                simple(
-                    &events,
-                    &format!("start container {container}"),
-                    self.engine.start(id),
-                )
-                .await?;
+            Action::StartContainer { service, container, id } => {
+                simple(&events, &format!("start container {container}"), self.engine.start(id)).await?;
                 self.undo.push(Undo::Stop { id: id.clone() });
                 self.started.push((service.clone(), id.clone()));
                 Ok(())
@@ -238,18 +187,10 @@ impl<'a, E: Engine> Containers<'a, E> {
     /// Stops the old container and moves it out of the way of its name.
     async fn retire(&mut self, container: &str, id: &str) -> Result<(), ApplyError> {
         let label = format!("stop container {container}");
-        let was_running = self
-            .engine
-            .status(id)
-            .await
-            .is_ok_and(|s| s.state == "running");
+        let was_running = self.engine.status(id).await.is_ok_and(|s| s.state == "running");
         let parked = format!("{}_{container}", &id[..id.len().min(12)]);
         // On record before it happens: an undo of a step that was not taken does no harm.
-        self.undo.push(Undo::Restore {
-            id: id.to_owned(),
-            name: container.to_owned(),
-            was_running,
-        });
+        self.undo.push(Undo::Restore { id: id.to_owned(), name: container.to_owned(), was_running });
         let events = self.events.clone();
         let retirement = async {
             self.engine.rename(id, &parked).await?;
@@ -264,14 +205,8 @@ impl<'a, E: Engine> Containers<'a, E> {
         let service = &self.project.services[name];
         self.wait_for_dependencies(service).await?;
         let events = self.events.clone();
-        let image = Reference::parse(&service.image)
-            .map_or_else(|_| service.image.clone(), |r| r.familiar());
-        let spec = ContainerSpec {
-            project: self.project,
-            service,
-            name: container,
-            image: &image,
-        };
+        let image = Reference::parse(&service.image).map_or_else(|_| service.image.clone(), |r| r.familiar());
+        let spec = ContainerSpec { project: self.project, service, name: container, image: &image };
         let engine = self.engine;
         let undo = &mut self.undo;
         let creation = async {
@@ -315,10 +250,7 @@ impl<'a, E: Engine> Containers<'a, E> {
                 waited = waited => waited,
                 _ = interrupt.wait_for(|i| *i) => return Err(ApplyError::Interrupted),
             };
-            match waited.map_err(|error| ApplyError::Engine {
-                what: label.clone(),
-                error,
-            })? {
+            match waited.map_err(|error| ApplyError::Engine { what: label.clone(), error })? {
                 Ok(()) => Ok(()),
                 Err(unwell) => Err(self.unwell(service, id, unwell).await),
             }
@@ -332,41 +264,21 @@ impl<'a, E: Engine> Containers<'a, E> {
             Unwell::TimedOut(state) => format!("{state} after {} s", self.timeout.as_secs()),
         };
         let log = self.engine.logs(id, LOG_LINES).await.unwrap_or_default();
-        ApplyError::Unwell {
-            service: service.to_owned(),
-            reason,
-            log,
-        }
+        ApplyError::Unwell { service: service.to_owned(), reason, log }
     }
 
     fn check_interrupt(&self) -> Result<(), ApplyError> {
-        if *self.interrupt.borrow() {
-            Err(ApplyError::Interrupted)
-        } else {
-            Ok(())
-        }
+        if *self.interrupt.borrow() { Err(ApplyError::Interrupted) } else { Ok(()) }
     }
 
     async fn take_back(&self, step: Undo) -> Result<(), EngineError> {
         match step {
             Undo::Remove { id } => self.engine.remove(&id).await,
             Undo::Stop { id } => self.engine.stop(&id, None).await,
-            Undo::Restore {
-                id,
-                name,
-                was_running,
-            } => {
-                self.events
-                    .send(What::Note(format!("bringing back the earlier {name}")));
-                self.engine
-                    .rename(&id, &name)
-                    .await
-                    .or_else(|e| already_named(e))?;
-                if was_running {
-                    self.engine.start(&id).await
-                } else {
-                    Ok(())
-                }
+            Undo::Restore { id, name, was_running } => {
+                self.events.send(What::Note(format!("bringing back the earlier {name}")));
+                self.engine.rename(&id, &name).await.or_else(already_named)?;
+                if was_running { self.engine.start(&id).await } else { Ok(()) }
             }
         }
     }
@@ -386,10 +298,7 @@ async fn simple<T>(
     work: impl Future<Output = Result<T, EngineError>>,
 ) -> Result<T, ApplyError> {
     let done = events.step(label, work).await;
-    done.map_err(|error| ApplyError::Engine {
-        what: label.to_owned(),
-        error,
-    })
+    done.map_err(|error| ApplyError::Engine { what: label.to_owned(), error })
 }
 
 #[cfg(test)]

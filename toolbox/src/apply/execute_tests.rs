@@ -39,33 +39,22 @@ fn recreate_both() -> Plan {
         },
         cause: Cause::ConfigChanged,
     };
-    let network = Action::CreateNetwork {
-        key: "default".into(),
-        name: "shop_default".into(),
-    };
-    let network = Operation {
-        action: network,
-        cause: Cause::Missing,
-    };
+    let network = Action::CreateNetwork { key: "default".into(), name: "shop_default".into() };
+    let network = Operation { action: network, cause: Cause::Missing };
     let operations = vec![network, recreate("db"), recreate("web")];
-    Plan {
-        host: "h".into(),
-        operations,
-        unchanged: vec![],
-        notes: vec![],
-    }
+    Plan { host: "h".into(), operations, unchanged: vec![], notes: vec![] }
 }
 
 fn both_running() -> FakeEngine {
-    FakeEngine::default()
-        .with_container("old-db", "shop-db-1", "running")
-        .with_container("old-web", "shop-web-1", "running")
+    FakeEngine::default().with_container("old-db", "shop-db-1", "running").with_container(
+        "old-web",
+        "shop-web-1",
+        "running",
+    )
 }
 
 fn as_they_were() -> Vec<(String, String)> {
-    [("shop-db-1", "running"), ("shop-web-1", "running")]
-        .map(|(n, s)| (n.into(), s.into()))
-        .to_vec()
+    [("shop-db-1", "running"), ("shop-web-1", "running")].map(|(n, s)| (n.into(), s.into())).to_vec()
 }
 
 /// Runs the plan, and finishes or rolls back as a deploy does.
@@ -74,8 +63,7 @@ async fn run(engine: &FakeEngine, interrupted: bool) -> Result<(), ApplyError> {
     let events = Events::new("h", sender);
     let (_keep, interrupt) = watch::channel(interrupted);
     let project = project();
-    let mut containers =
-        Containers::new(engine, &project, &events, Duration::from_secs(5), interrupt);
+    let mut containers = Containers::new(engine, &project, &events, Duration::from_secs(5), interrupt);
     match containers.run(&recreate_both()).await {
         Ok(()) => containers.finish().await,
         Err(error) => {
@@ -114,16 +102,8 @@ async fn a_fault_at_any_operation_brings_the_earlier_containers_back() {
     for call in 0..9 {
         let engine = both_running().failing_at(call);
         let error = run(&engine, false).await.unwrap_err();
-        assert!(
-            error.to_string().contains("injected fault"),
-            "call {call}: {error}"
-        );
-        assert_eq!(
-            engine.containers(),
-            as_they_were(),
-            "call {call}: {:?}",
-            engine.calls()
-        );
+        assert!(error.to_string().contains("injected fault"), "call {call}: {error}");
+        assert_eq!(engine.containers(), as_they_were(), "call {call}: {:?}", engine.calls());
     }
 }
 
@@ -141,10 +121,7 @@ async fn an_unhealthy_container_is_named_with_its_log_and_the_earlier_one_runs_a
 #[tokio::test]
 async fn an_interrupted_run_touches_nothing_more() {
     let engine = both_running();
-    assert!(matches!(
-        run(&engine, true).await,
-        Err(ApplyError::Interrupted)
-    ));
+    assert!(matches!(run(&engine, true).await, Err(ApplyError::Interrupted)));
     assert!(engine.calls().is_empty());
     assert_eq!(engine.containers(), as_they_were());
 }
@@ -153,10 +130,6 @@ async fn an_interrupted_run_touches_nothing_more() {
 async fn a_container_that_stays_in_starting_times_out() {
     let engine = both_running().with_health("db", "starting");
     let error = run(&engine, false).await.unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("service db did not become healthy: health is starting after 5 s")
-    );
+    assert!(error.to_string().contains("service db did not become healthy: health is starting after 5 s"));
     assert_eq!(engine.containers(), as_they_were());
 }

@@ -58,9 +58,7 @@ pub(super) async fn wait<E: Engine>(
         let word = match judge(&seen, restart, wanted, seen.restarts - before) {
             Verdict::Good => return Ok(Ok(())),
             Verdict::Bad(why) => return Ok(Err(Unwell::Failed(why))),
-            Verdict::Settling
-                if settled_since.get_or_insert_with(Instant::now).elapsed() >= SETTLED =>
-            {
+            Verdict::Settling if settled_since.get_or_insert_with(Instant::now).elapsed() >= SETTLED => {
                 return Ok(Ok(()));
             }
             Verdict::Settling => "running for less than 2 s".to_owned(),
@@ -82,21 +80,15 @@ pub(super) async fn wait<E: Engine>(
 }
 
 /// `restarts` counts those since the wait began.
-fn judge(
-    status: &ContainerStatus,
-    restart: RestartPolicy,
-    wanted: Wanted,
-    restarts: i64,
-) -> Verdict {
-    let one_shot = wanted == Wanted::Completed
-        || matches!(restart, RestartPolicy::No | RestartPolicy::OnFailure { .. });
+fn judge(status: &ContainerStatus, restart: RestartPolicy, wanted: Wanted, restarts: i64) -> Verdict {
+    let one_shot =
+        wanted == Wanted::Completed || matches!(restart, RestartPolicy::No | RestartPolicy::OnFailure { .. });
     match status.state.as_str() {
         "exited" if status.exit_code == 0 && one_shot => Verdict::Good,
         "exited" | "dead" => Verdict::Bad(exit_text(status)),
-        "running" | "restarting" if restarts >= RESTARTS => Verdict::Bad(format!(
-            "it exited {restarts} times, last with status {}",
-            status.exit_code
-        )),
+        "running" | "restarting" if restarts >= RESTARTS => {
+            Verdict::Bad(format!("it exited {restarts} times, last with status {}", status.exit_code))
+        }
         "running" if wanted == Wanted::Completed => Verdict::Wait("still running".into()),
         "running" => match status.health.as_deref() {
             None => Verdict::Settling,
@@ -128,12 +120,7 @@ mod tests {
 
     fn status(state: &str, health: Option<&str>, exit_code: i64) -> ContainerStatus {
         let health = health.map(str::to_owned);
-        ContainerStatus {
-            state: state.into(),
-            health,
-            exit_code,
-            ..Default::default()
-        }
+        ContainerStatus { state: state.into(), health, exit_code, ..Default::default() }
     }
 
     #[test]
@@ -142,130 +129,23 @@ mod tests {
         let wait = |s: &str| Verdict::Wait(s.into());
         let bad = |s: &str| Verdict::Bad(s.into());
         for (state, health, code, restarts, policy, wanted, verdict) in [
-            (
-                "running",
-                Some("healthy"),
-                0,
-                0,
-                UnlessStopped,
-                Wanted::Well,
-                Verdict::Good,
-            ),
-            (
-                "running",
-                Some("starting"),
-                0,
-                0,
-                UnlessStopped,
-                Wanted::Well,
-                wait("health is starting"),
-            ),
-            (
-                "running",
-                Some("unhealthy"),
-                0,
-                0,
-                UnlessStopped,
-                Wanted::Well,
-                bad("it is unhealthy"),
-            ),
-            (
-                "running",
-                None,
-                0,
-                0,
-                UnlessStopped,
-                Wanted::Well,
-                Verdict::Settling,
-            ),
-            (
-                "running",
-                None,
-                0,
-                2,
-                UnlessStopped,
-                Wanted::Well,
-                Verdict::Settling,
-            ),
-            (
-                "running",
-                None,
-                1,
-                3,
-                UnlessStopped,
-                Wanted::Well,
-                bad("it exited 3 times, last with status 1"),
-            ),
-            (
-                "restarting",
-                None,
-                1,
-                1,
-                UnlessStopped,
-                Wanted::Well,
-                wait("state is restarting"),
-            ),
-            (
-                "restarting",
-                None,
-                1,
-                3,
-                UnlessStopped,
-                Wanted::Well,
-                bad("it exited 3 times, last with status 1"),
-            ),
-            (
-                "exited",
-                None,
-                0,
-                0,
-                UnlessStopped,
-                Wanted::Well,
-                bad("it exited with status 0"),
-            ),
+            ("running", Some("healthy"), 0, 0, UnlessStopped, Wanted::Well, Verdict::Good),
+            ("running", Some("starting"), 0, 0, UnlessStopped, Wanted::Well, wait("health is starting")),
+            ("running", Some("unhealthy"), 0, 0, UnlessStopped, Wanted::Well, bad("it is unhealthy")),
+            ("running", None, 0, 0, UnlessStopped, Wanted::Well, Verdict::Settling),
+            ("running", None, 0, 2, UnlessStopped, Wanted::Well, Verdict::Settling),
+            ("running", None, 1, 3, UnlessStopped, Wanted::Well, bad("it exited 3 times, last with status 1")),
+            ("restarting", None, 1, 1, UnlessStopped, Wanted::Well, wait("state is restarting")),
+            ("restarting", None, 1, 3, UnlessStopped, Wanted::Well, bad("it exited 3 times, last with status 1")),
+            ("exited", None, 0, 0, UnlessStopped, Wanted::Well, bad("it exited with status 0")),
             ("exited", None, 0, 0, No, Wanted::Well, Verdict::Good),
-            (
-                "exited",
-                None,
-                3,
-                0,
-                No,
-                Wanted::Well,
-                bad("it exited with status 3"),
-            ),
-            (
-                "running",
-                None,
-                0,
-                0,
-                No,
-                Wanted::Completed,
-                wait("still running"),
-            ),
-            (
-                "exited",
-                None,
-                0,
-                0,
-                UnlessStopped,
-                Wanted::Completed,
-                Verdict::Good,
-            ),
-            (
-                "created",
-                None,
-                0,
-                0,
-                UnlessStopped,
-                Wanted::Well,
-                wait("state is created"),
-            ),
+            ("exited", None, 3, 0, No, Wanted::Well, bad("it exited with status 3")),
+            ("running", None, 0, 0, No, Wanted::Completed, wait("still running")),
+            ("exited", None, 0, 0, UnlessStopped, Wanted::Completed, Verdict::Good),
+            ("created", None, 0, 0, UnlessStopped, Wanted::Well, wait("state is created")),
         ] {
             let seen = judge(&status(state, health, code), policy, wanted, restarts);
-            assert_eq!(
-                seen, verdict,
-                "{state} {health:?} {code} {restarts} {policy:?} {wanted:?}"
-            );
+            assert_eq!(seen, verdict, "{state} {health:?} {code} {restarts} {policy:?} {wanted:?}");
         }
     }
 }

@@ -75,9 +75,7 @@ async fn send_and_check<E: Engine>(
     events: &Events,
 ) -> Result<(), PushError> {
     let archive = compose(spool, held)?;
-    engine
-        .load(stream(Arc::clone(spool), archive, events.clone()))
-        .await?;
+    engine.load(stream(Arc::clone(spool), archive, events.clone())).await?;
     for reference in held.keys() {
         check(engine, spool, reference).await?;
     }
@@ -91,34 +89,21 @@ fn compose(spool: &Spool, held: &BTreeMap<Reference, usize>) -> Result<PartialAr
         image.tags = vec![reference.clone()];
         images.push((image, *held));
     }
-    Ok(PartialArchive::plan(
-        images.iter().map(|(image, held)| (image, *held)),
-    ))
+    Ok(PartialArchive::plan(images.iter().map(|(image, held)| (image, *held))))
 }
 
 fn image<'a>(spool: &'a Spool, reference: &Reference) -> Result<&'a ArchivedImage, PushError> {
-    find(spool, reference).ok_or_else(|| PushError::NotInArchive {
-        reference: reference.familiar(),
-    })
+    find(spool, reference).ok_or_else(|| PushError::NotInArchive { reference: reference.familiar() })
 }
 
 /// The engine's answer to a load proves nothing: ask it for the image.
-async fn check<E: Engine>(
-    engine: &E,
-    spool: &Spool,
-    reference: &Reference,
-) -> Result<(), PushError> {
+async fn check<E: Engine>(engine: &E, spool: &Spool, reference: &Reference) -> Result<(), PushError> {
     let image = image(spool, reference)?;
-    let not_loaded = |problem: String| EngineError::NotLoaded {
-        reference: reference.familiar(),
-        problem,
-    };
+    let not_loaded = |problem: String| EngineError::NotLoaded { reference: reference.familiar(), problem };
     let Some(facts) = engine.image_facts(&reference.familiar()).await? else {
         return Err(not_loaded("it is not there".into()).into());
     };
-    Expected::of(image)
-        .check(&facts.id, &facts.layers)
-        .map_err(|e| not_loaded(e.to_string()))?;
+    Expected::of(image).check(&facts.id, &facts.layers).map_err(|e| not_loaded(e.to_string()))?;
     Ok(())
 }
 
@@ -127,22 +112,13 @@ fn stream(spool: Arc<Spool>, archive: PartialArchive, events: Events) -> Archive
     let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(QUEUE);
     tokio::task::spawn_blocking(move || {
         let total = archive.size();
-        let mut out = Pieces {
-            sender: &sender,
-            buffer: Vec::with_capacity(PIECE),
-            done: 0,
-            total,
-            events,
-        };
+        let mut out = Pieces { sender: &sender, buffer: Vec::with_capacity(PIECE), done: 0, total, events };
         if let Err(error) = archive.write_to(&spool, &mut out) {
             // Nobody listens any more when the request was given up.
             let _ = sender.blocking_send(Err(io::Error::other(error)));
         }
     });
-    stream::unfold(receiver, |mut r| async move {
-        r.recv().await.map(|piece| (piece, r))
-    })
-    .boxed()
+    stream::unfold(receiver, |mut r| async move { r.recv().await.map(|piece| (piece, r)) }).boxed()
 }
 
 /// Collects small writes, counts, and tells how far it is.
@@ -169,9 +145,7 @@ impl Write for Pieces<'_> {
         }
         let piece = std::mem::replace(&mut self.buffer, Vec::with_capacity(PIECE));
         self.done += piece.len() as u64;
-        self.sender
-            .blocking_send(Ok(piece.into()))
-            .map_err(|_| io::ErrorKind::BrokenPipe)?;
+        self.sender.blocking_send(Ok(piece.into())).map_err(|_| io::ErrorKind::BrokenPipe)?;
         self.events.send(What::Progress(self.done, self.total));
         Ok(())
     }

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-use crate::bootstrap::{
-    Access, InstallError, SystemFacts, Unusable, install_engine, probe, start_engine,
-};
+use crate::bootstrap::{Access, InstallError, SystemFacts, Unusable, install_engine, probe, start_engine};
 use crate::engine::{Dialer, Docker, Engine as _, EngineError, EngineStream};
 use crate::plan::{Action, Cause, HostFacts};
 use crate::ssh::{AgentDialer, ChannelStream, Connection, SshError, Target, Timeouts};
@@ -34,9 +32,7 @@ pub enum SessionError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The engine was started and does not answer.
-    #[error(
-        "the container engine did not answer within {seconds} s after it was started: {reason}"
-    )]
+    #[error("the container engine did not answer within {seconds} s after it was started: {reason}")]
     EngineSilent {
         /// How long was waited.
         seconds: u64,
@@ -53,9 +49,7 @@ impl SessionError {
             Self::Unusable(error) => Some(error.hint()),
             Self::Install(error) => error.hint(),
             Self::Engine(error) => error.hint(),
-            Self::EngineSilent { .. } => {
-                Some("see why on the host: journalctl -u docker --no-pager | tail".into())
-            }
+            Self::EngineSilent { .. } => Some("see why on the host: journalctl -u docker --no-pager | tail".into()),
         }
     }
 }
@@ -77,16 +71,8 @@ impl HostSession {
     ///
     /// # Errors
     /// [`SessionError`].
-    pub async fn open(
-        target: Target,
-        socket: &str,
-        agent: AgentDialer,
-        events: Events,
-    ) -> Result<Self, SessionError> {
-        let label = format!(
-            "connect to {}@{}:{}",
-            target.user, target.address, target.port
-        );
+    pub async fn open(target: Target, socket: &str, agent: AgentDialer, events: Events) -> Result<Self, SessionError> {
+        let label = format!("connect to {}@{}:{}", target.user, target.address, target.port);
         let opened = async {
             let control = Connection::open(&target, &agent, &Timeouts::default()).await?;
             let facts = probe(&control, socket).await?;
@@ -95,16 +81,7 @@ impl HostSession {
         let (control, facts) = events.step(&label, opened).await?;
         let socket = socket.to_owned();
         let bulk = Arc::new(OnceCell::new());
-        let mut session = Self {
-            target,
-            socket,
-            agent,
-            control,
-            bulk,
-            facts,
-            engine: None,
-            events,
-        };
+        let mut session = Self { target, socket, agent, control, bulk, facts, engine: None, events };
         if let Some(access) = session.facts.access()? {
             session.engine = session.connect_engine(access).await?;
         }
@@ -144,11 +121,7 @@ impl HostSession {
             None if self.facts.dockerd => Err(Cause::EngineStopped),
             None => Err(Cause::NoEngine),
         };
-        Ok(HostFacts {
-            host: self.target.name.clone(),
-            engine,
-            listening: self.facts.listening.clone(),
-        })
+        Ok(HostFacts { host: self.target.name.clone(), engine, listening: self.facts.listening.clone() })
     }
 
     /// Carries out a plan's steps that make the engine ready; other actions are none of its business.
@@ -197,10 +170,7 @@ impl HostSession {
                 None => format!("there is no socket {}", self.socket),
             };
             if tokio::time::Instant::now() >= deadline {
-                return Err(SessionError::EngineSilent {
-                    seconds: ENGINE_START.as_secs(),
-                    reason,
-                });
+                return Err(SessionError::EngineSilent { seconds: ENGINE_START.as_secs(), reason });
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
@@ -213,13 +183,12 @@ impl HostSession {
             Ok(engine) => return Ok(Some(engine)),
             Err(error) => error,
         };
-        if self.facts.docker_cli && access == Access::Socket {
-            if let Ok(engine) = self.try_engine(Access::DialStdio { sudo: false }).await {
-                self.events.send(What::Note(format!(
-                    "{first}; using docker system dial-stdio instead"
-                )));
-                return Ok(Some(engine));
-            }
+        if self.facts.docker_cli
+            && access == Access::Socket
+            && let Ok(engine) = self.try_engine(Access::DialStdio { sudo: false }).await
+        {
+            self.events.send(What::Note(format!("{first}; using docker system dial-stdio instead")));
+            return Ok(Some(engine));
         }
         if self.facts.can_become_root() && self.facts.dockerd {
             return Ok(None);
@@ -233,16 +202,11 @@ impl HostSession {
             let connection = control.clone();
             async move { Ok(connection) }
         });
-        let (bulk, target, agent) = (
-            Arc::clone(&self.bulk),
-            self.target.clone(),
-            self.agent.clone(),
-        );
+        let (bulk, target, agent) = (Arc::clone(&self.bulk), self.target.clone(), self.agent.clone());
         let bulk = dialer(access, self.socket.clone(), move || {
             let (bulk, target, agent) = (Arc::clone(&bulk), target.clone(), agent.clone());
             async move {
-                let open =
-                    async || Connection::open_bulk(&target, &agent, &Timeouts::default()).await;
+                let open = async || Connection::open_bulk(&target, &agent, &Timeouts::default()).await;
                 bulk.get_or_try_init(open).await.cloned()
             }
         });
@@ -263,9 +227,7 @@ where
             let connection = connect().await.map_err(io::Error::other)?;
             let stream = match access {
                 Access::Socket => connection.streamlocal(&socket).await,
-                Access::DialStdio { sudo } => {
-                    connection.exec_stream(&dial_stdio(&socket, sudo)).await
-                }
+                Access::DialStdio { sudo } => connection.exec_stream(&dial_stdio(&socket, sudo)).await,
             };
             Ok(Box::new(stream.map_err(io::Error::other)?) as Box<dyn EngineStream>)
         })

@@ -8,9 +8,7 @@ use futures_util::TryStreamExt as _;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::engine::{Docker, Engine as _, EngineError};
-use crate::image::{
-    Archive, ArchiveError, ArchivedImage, Options, Reference, ReferenceError, SpoolError, spool,
-};
+use crate::image::{Archive, ArchiveError, ArchivedImage, Options, Reference, ReferenceError, SpoolError, spool};
 use crate::plan::DesiredImage;
 use crate::state::ImageFacts;
 
@@ -76,9 +74,9 @@ impl SourceError {
             Self::Engine { error: EngineError::Unreachable { reason }, .. } if reason.contains("ermission denied") => {
                 Some("set DOCKER_GID in .env to the group of the socket: stat -c %g /var/run/docker.sock".into())
             }
-            Self::Engine { error: EngineError::Unreachable { .. }, .. } => {
-                Some("start Docker here, or give a saved tarball with --images FILE (docker save -o FILE IMAGE…)".into())
-            }
+            Self::Engine { error: EngineError::Unreachable { .. }, .. } => Some(
+                "start Docker here, or give a saved tarball with --images FILE (docker save -o FILE IMAGE…)".into(),
+            ),
             Self::Spool { error, .. } => error.hint().map(str::to_owned),
             Self::Archive { .. } => Some("save it again: docker save -o FILE IMAGE…".into()),
             Self::Spooling { .. } => Some("set TOOLBOX_CACHE to a directory with room for the images".into()),
@@ -113,17 +111,8 @@ impl ImageSource {
         let name = socket.display().to_string();
         let dialer = crate::engine::unix_dialer(socket.to_owned());
         let docker = Docker::connect(dialer.clone(), dialer).await;
-        let docker = docker.map_err(|error| SourceError::Engine {
-            socket: name.clone(),
-            error,
-        })?;
-        Ok(Self {
-            kind: Kind::Engine {
-                docker,
-                socket: name,
-            },
-            cache: cache.to_owned(),
-        })
+        let docker = docker.map_err(|error| SourceError::Engine { socket: name.clone(), error })?;
+        Ok(Self { kind: Kind::Engine { docker, socket: name }, cache: cache.to_owned() })
     }
 
     /// A tarball of `docker save`, plain or gzip-compressed; it is verified whole before anything is sent.
@@ -134,26 +123,14 @@ impl ImageSource {
         let (path, cache_dir) = (file.to_owned(), cache.to_owned());
         let archive = blocking(move || {
             let name = path.display().to_string();
-            let input = File::open(&path).map_err(|error| SourceError::Open {
-                file: name.clone(),
-                error,
-            })?;
+            let input = File::open(&path).map_err(|error| SourceError::Open { file: name.clone(), error })?;
             let mut spooled = new_spool(&cache_dir)?;
-            spool(input, &mut spooled, LARGEST, &mut |_| {}).map_err(|error| {
-                SourceError::Spool {
-                    file: name.clone(),
-                    error,
-                }
-            })?;
+            spool(input, &mut spooled, LARGEST, &mut |_| {})
+                .map_err(|error| SourceError::Spool { file: name.clone(), error })?;
             open(spooled, &name, &cache_dir)
         })
         .await?;
-        Ok(Self {
-            kind: Kind::Archive {
-                archive: std::sync::Arc::new(archive),
-            },
-            cache: cache.to_owned(),
-        })
+        Ok(Self { kind: Kind::Archive { archive: std::sync::Arc::new(archive) }, cache: cache.to_owned() })
     }
 
     /// What the compose file's images contain, for those that are at hand. `names` maps an image, as the file names it,
@@ -179,26 +156,14 @@ impl ImageSource {
         Ok(images)
     }
 
-    async fn describe_one(
-        &self,
-        reference: Reference,
-    ) -> Result<Option<DesiredImage>, SourceError> {
+    async fn describe_one(&self, reference: Reference) -> Result<Option<DesiredImage>, SourceError> {
         match &self.kind {
             Kind::Engine { docker, socket } => {
                 let facts = docker.image_facts(&reference.familiar()).await;
-                let facts = facts.map_err(|error| SourceError::Engine {
-                    socket: socket.clone(),
-                    error,
-                })?;
-                Ok(facts.map(|facts| DesiredImage {
-                    reference,
-                    facts,
-                    layer_sizes: BTreeMap::new(),
-                }))
+                let facts = facts.map_err(|error| SourceError::Engine { socket: socket.clone(), error })?;
+                Ok(facts.map(|facts| DesiredImage { reference, facts, layer_sizes: BTreeMap::new() }))
             }
-            Kind::Archive { archive, .. } => {
-                Ok(find(archive, &reference).map(|image| desired(reference, image)))
-            }
+            Kind::Archive { archive, .. } => Ok(find(archive, &reference).map(|image| desired(reference, image))),
         }
     }
 
@@ -207,25 +172,16 @@ impl ImageSource {
     ///
     /// # Errors
     /// [`SourceError`].
-    pub async fn spool(
-        &self,
-        references: &[Reference],
-    ) -> Result<std::sync::Arc<Spool>, SourceError> {
+    pub async fn spool(&self, references: &[Reference]) -> Result<std::sync::Arc<Spool>, SourceError> {
         let (docker, socket) = match &self.kind {
             Kind::Archive { archive, .. } => return Ok(archive.clone()),
             Kind::Engine { docker, socket } => (docker, socket),
         };
-        let spooling = |error| SourceError::Spooling {
-            directory: self.cache.display().to_string(),
-            error,
-        };
+        let spooling = |error| SourceError::Spooling { directory: self.cache.display().to_string(), error };
         let names: Vec<String> = references.iter().map(Reference::familiar).collect();
         let mut file = tokio::fs::File::from_std(new_spool(&self.cache)?);
         let mut stream = docker.save(&names);
-        let from_engine = |error| SourceError::Engine {
-            socket: socket.clone(),
-            error,
-        };
+        let from_engine = |error| SourceError::Engine { socket: socket.clone(), error };
         while let Some(chunk) = stream.try_next().await.map_err(from_engine)? {
             file.write_all(&chunk).await.map_err(spooling)?;
         }
@@ -245,42 +201,24 @@ pub fn find<'a>(archive: &'a Spool, reference: &Reference) -> Option<&'a Archive
 pub fn desired(reference: Reference, image: &ArchivedImage) -> DesiredImage {
     let config: serde_json::Value = serde_json::from_slice(&image.config_json).unwrap_or_default();
     let layers = image.layers.iter().map(|l| l.diff_id).collect();
-    let facts = ImageFacts::new(
-        image.config.to_string(),
-        layers,
-        config["created"].as_str(),
-        &config["config"],
-    )
-    .on(&image.platform.os, &image.platform.architecture);
+    let facts = ImageFacts::new(image.config.to_string(), layers, config["created"].as_str(), &config["config"])
+        .on(&image.platform.os, &image.platform.architecture);
     let layer_sizes = image.layers.iter().map(|l| (l.diff_id, l.size)).collect();
-    DesiredImage {
-        reference,
-        facts,
-        layer_sizes,
-    }
+    DesiredImage { reference, facts, layer_sizes }
 }
 
 /// A file that goes away with the process.
 fn new_spool(cache: &Path) -> Result<File, SourceError> {
-    tempfile::tempfile_in(cache).map_err(|error| SourceError::Spooling {
-        directory: cache.display().to_string(),
-        error,
-    })
+    tempfile::tempfile_in(cache)
+        .map_err(|error| SourceError::Spooling { directory: cache.display().to_string(), error })
 }
 
 fn open(file: File, name: &str, cache: &Path) -> Result<Spool, SourceError> {
-    let options = Options {
-        spool_directory: cache.to_owned(),
-        ..Options::default()
-    };
-    Archive::open_with(file, &options, &mut |_| {}).map_err(|error| SourceError::Archive {
-        file: name.to_owned(),
-        error,
-    })
+    let options = Options { spool_directory: cache.to_owned(), ..Options::default() };
+    Archive::open_with(file, &options, &mut |_| {})
+        .map_err(|error| SourceError::Archive { file: name.to_owned(), error })
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()))
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()))
 }

@@ -36,11 +36,7 @@ pub struct VerifyError {
 ///
 /// # Errors
 /// [`VerifyError`] after 30 s, with the last attempt's result.
-pub async fn verify(
-    session: &HostSession,
-    service: &str,
-    url: &str,
-) -> Result<String, VerifyError> {
+pub async fn verify(session: &HostSession, service: &str, url: &str) -> Result<String, VerifyError> {
     let deadline = Instant::now() + LIMIT;
     loop {
         let attempt = timeout(ATTEMPT, get(session, url)).await;
@@ -49,11 +45,7 @@ pub async fn verify(
             Err(reason) => reason,
         };
         if Instant::now() >= deadline {
-            return Err(VerifyError {
-                service: service.to_owned(),
-                url: url.to_owned(),
-                reason,
-            });
+            return Err(VerifyError { service: service.to_owned(), url: url.to_owned(), reason });
         }
         sleep(Duration::from_millis(500)).await;
     }
@@ -62,42 +54,21 @@ pub async fn verify(
 async fn get(session: &HostSession, url: &str) -> Result<String, String> {
     let uri: Uri = url.parse().map_err(|e| format!("not a URL: {e}"))?;
     let host = uri.host().ok_or("no host in the URL")?;
-    let stream = session
-        .tcp(host, uri.port_u16().unwrap_or(80))
-        .await
-        .map_err(|e| e.to_string())?;
-    let (mut client, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|e| e.to_string())?;
+    let stream = session.tcp(host, uri.port_u16().unwrap_or(80)).await.map_err(|e| e.to_string())?;
+    let (mut client, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
     tokio::spawn(connection);
     let path = uri.path_and_query().map_or("/", |p| p.as_str());
     let request = Request::get(path).header("host", uri.authority().map_or(host, |a| a.as_str()));
-    let request = request
-        .header("user-agent", "toolbox")
-        .body(Empty::<Bytes>::new())
-        .map_err(|e| e.to_string())?;
-    let response = client
-        .send_request(request)
-        .await
-        .map_err(|e| e.to_string())?;
+    let request = request.header("user-agent", "toolbox").body(Empty::<Bytes>::new()).map_err(|e| e.to_string())?;
+    let response = client.send_request(request).await.map_err(|e| e.to_string())?;
     let status = response.status();
-    let body = Limited::new(response.into_body(), BODY)
-        .collect()
-        .await
-        .map(|b| b.to_bytes());
+    let body = Limited::new(response.into_body(), BODY).collect().await.map(|b| b.to_bytes());
     let text = shown(&body.unwrap_or_default());
-    if status.is_success() || status.is_redirection() {
-        Ok(text)
-    } else {
-        Err(format!("{status} {text}"))
-    }
+    if status.is_success() || status.is_redirection() { Ok(text) } else { Err(format!("{status} {text}")) }
 }
 
 fn shown(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let line = text.lines().next().unwrap_or_default().trim();
-    line.chars()
-        .filter(|c| !c.is_control())
-        .take(SHOWN)
-        .collect()
+    line.chars().filter(|c| !c.is_control()).take(SHOWN).collect()
 }

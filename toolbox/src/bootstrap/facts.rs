@@ -87,17 +87,13 @@ pub enum Access {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
     /// The engine runs and the login user may not use it.
-    #[error(
-        "user {user} may not use the container engine and cannot become root by sudo without a password"
-    )]
+    #[error("user {user} may not use the container engine and cannot become root by sudo without a password")]
     NoRightsOnEngine {
         /// The login user.
         user: String,
     },
     /// The engine must be installed or started, which takes root.
-    #[error(
-        "the container engine is {state} and user {user} cannot become root by sudo without a password"
-    )]
+    #[error("the container engine is {state} and user {user} cannot become root by sudo without a password")]
     CannotInstall {
         /// The login user.
         user: String,
@@ -105,9 +101,7 @@ pub enum Unusable {
         state: &'static str,
     },
     /// sudo works and there is no command line to carry the connection.
-    #[error(
-        "user {user} may use the engine only by sudo, which needs the docker command line on the host"
-    )]
+    #[error("user {user} may use the engine only by sudo, which needs the docker command line on the host")]
     NoCommandLine {
         /// The login user.
         user: String,
@@ -125,8 +119,7 @@ impl Unusable {
                 "log in as root, or allow sudo on the host: echo '{user} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/{user}"
             ),
             Self::NoCommandLine { .. } => {
-                "install it on the host: apt-get install docker-cli (docker.io before Debian 13)"
-                    .into()
+                "install it on the host: apt-get install docker-cli (docker.io before Debian 13)".into()
             }
         }
     }
@@ -135,16 +128,10 @@ impl Unusable {
 impl SystemFacts {
     /// Reads the script's output; lines without the mark are somebody else's.
     pub fn parse(output: &str) -> Self {
-        let pairs: Vec<(&str, &str)> = output
-            .lines()
-            .filter_map(|l| l.strip_prefix(MARK)?.split_once('='))
-            .collect();
+        let pairs: Vec<(&str, &str)> = output.lines().filter_map(|l| l.strip_prefix(MARK)?.split_once('=')).collect();
         let single: BTreeMap<&str, &str> = pairs.iter().copied().collect();
         let text = |name: &str| single.get(name).copied().unwrap_or_default().to_owned();
-        let listening = pairs
-            .iter()
-            .filter(|(name, _)| *name == "listen")
-            .filter_map(|(_, a)| listen_port(a));
+        let listening = pairs.iter().filter(|(name, _)| *name == "listen").filter_map(|(_, a)| listen_port(a));
         Self {
             user: text("user"),
             is_root: single.get("uid") == Some(&"0"),
@@ -187,24 +174,13 @@ impl SystemFacts {
         if self.can_become_root() {
             return Ok(None);
         }
-        Err(Unusable::CannotInstall {
-            user,
-            state: if self.dockerd {
-                "not running"
-            } else {
-                "not installed"
-            },
-        })
+        Err(Unusable::CannotInstall { user, state: if self.dockerd { "not running" } else { "not installed" } })
     }
 }
 
 /// Column "Available" of `df -Pk`'s last line, in bytes.
 fn free_bytes(line: &str) -> Option<u64> {
-    line.split_whitespace()
-        .nth(3)?
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(1024)
+    line.split_whitespace().nth(3)?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// The port of a hexadecimal `address:port` in /proc/net/tcp (proc(5)); `None` where it is on loopback.

@@ -21,10 +21,7 @@ fn a_bare_debian_is_read_through_a_banner() {
 
 #[test]
 fn loopback_listeners_do_not_take_a_port() {
-    assert_eq!(
-        SystemFacts::parse(ROOT).listening,
-        BTreeSet::from([22, 443])
-    );
+    assert_eq!(SystemFacts::parse(ROOT).listening, BTreeSet::from([22, 443]));
 }
 
 #[test]
@@ -32,37 +29,13 @@ fn access_follows_the_rights_of_the_login_user() {
     use Access::{DialStdio, Socket};
     let user = || "ann".to_owned();
     for (lines, expected) in [
-        (
-            "user=ann uid=7 socket=yes socket_writable=yes",
-            Ok(Some(Socket)),
-        ),
-        (
-            "user=ann uid=7 socket=yes sudo=yes docker=yes",
-            Ok(Some(DialStdio { sudo: true })),
-        ),
-        (
-            "user=ann uid=7 socket=yes sudo=yes",
-            Err(Unusable::NoCommandLine { user: user() }),
-        ),
-        (
-            "user=ann uid=7 socket=yes docker=yes",
-            Err(Unusable::NoRightsOnEngine { user: user() }),
-        ),
+        ("user=ann uid=7 socket=yes socket_writable=yes", Ok(Some(Socket))),
+        ("user=ann uid=7 socket=yes sudo=yes docker=yes", Ok(Some(DialStdio { sudo: true }))),
+        ("user=ann uid=7 socket=yes sudo=yes", Err(Unusable::NoCommandLine { user: user() })),
+        ("user=ann uid=7 socket=yes docker=yes", Err(Unusable::NoRightsOnEngine { user: user() })),
         ("user=ann uid=7 sudo=yes", Ok(None)),
-        (
-            "user=ann uid=7",
-            Err(Unusable::CannotInstall {
-                user: user(),
-                state: "not installed",
-            }),
-        ),
-        (
-            "user=ann uid=7 dockerd=yes",
-            Err(Unusable::CannotInstall {
-                user: user(),
-                state: "not running",
-            }),
-        ),
+        ("user=ann uid=7", Err(Unusable::CannotInstall { user: user(), state: "not installed" })),
+        ("user=ann uid=7 dockerd=yes", Err(Unusable::CannotInstall { user: user(), state: "not running" })),
     ] {
         assert_eq!(facts(lines).access(), expected, "{lines}");
     }
@@ -70,11 +43,7 @@ fn access_follows_the_rights_of_the_login_user() {
 
 #[test]
 fn the_script_runs_in_a_real_shell() {
-    let output = std::process::Command::new("sh")
-        .arg("-c")
-        .arg(script("/nonexistent"))
-        .output()
-        .unwrap();
+    let output = std::process::Command::new("sh").arg("-c").arg(script("/nonexistent")).output().unwrap();
     let facts = SystemFacts::parse(&String::from_utf8(output.stdout).unwrap());
     assert!(!facts.user.is_empty() && !facts.machine.is_empty() && facts.free_bytes.is_some());
     assert!(!facts.socket && !facts.socket_writable);

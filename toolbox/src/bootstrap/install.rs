@@ -34,9 +34,7 @@ pub enum InstallError {
     #[error(transparent)]
     Ssh(#[from] SshError),
     /// No adapter for this family.
-    #[error(
-        "Docker is not installed and {os_name} has no apt-get: only Debian and its kin are set up automatically"
-    )]
+    #[error("Docker is not installed and {os_name} has no apt-get: only Debian and its kin are set up automatically")]
     UnknownFamily {
         /// What the host calls itself.
         os_name: String,
@@ -58,7 +56,9 @@ impl InstallError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Ssh(error) => error.hint(),
-            Self::UnknownFamily { .. } => Some("install Docker on the host with its own package manager and deploy again".into()),
+            Self::UnknownFamily { .. } => {
+                Some("install Docker on the host with its own package manager and deploy again".into())
+            }
             Self::Failed { tail, .. } if tail.contains("resolv") || tail.contains("Could not connect") => {
                 Some("the host cannot reach its package archive: check its network and /etc/apt/sources.list*".into())
             }
@@ -78,9 +78,7 @@ pub async fn install_engine(
     on_line: impl FnMut(&str) + Send,
 ) -> Result<(), InstallError> {
     if !facts.apt {
-        return Err(InstallError::UnknownFamily {
-            os_name: facts.os_name.clone(),
-        });
+        return Err(InstallError::UnknownFamily { os_name: facts.os_name.clone() });
     }
     run(connection, facts, "installing Docker", APT, on_line).await
 }
@@ -104,11 +102,7 @@ async fn run(
     script: &str,
     mut on_line: impl FnMut(&str) + Send,
 ) -> Result<(), InstallError> {
-    let shell = if facts.is_root {
-        "sh -s"
-    } else {
-        "sudo -n sh -s"
-    };
+    let shell = if facts.is_root { "sh -s" } else { "sudo -n sh -s" };
     let mut tail: Vec<String> = Vec::new();
     let keep = |_: OutputStream, line: &str| {
         on_line(line);
@@ -117,15 +111,8 @@ async fn run(
             tail.remove(0);
         }
     };
-    match connection
-        .exec_lines(shell, script.as_bytes(), keep)
-        .await?
-    {
+    match connection.exec_lines(shell, script.as_bytes(), keep).await? {
         0 => Ok(()),
-        status => Err(InstallError::Failed {
-            what,
-            status,
-            tail: tail.join("\n"),
-        }),
+        status => Err(InstallError::Failed { what, status, tail: tail.join("\n") }),
     }
 }

@@ -49,13 +49,7 @@ pub(super) struct Common {
     #[arg(long, global = true, value_name = "NAME")]
     pub(super) profile: Vec<String>,
     /// Hosts, in Ansible's YAML inventory format [default: inventory.yaml in the project directory]
-    #[arg(
-        long,
-        short,
-        global = true,
-        value_name = "FILE",
-        env = "TOOLBOX_INVENTORY"
-    )]
+    #[arg(long, short, global = true, value_name = "FILE", env = "TOOLBOX_INVENTORY")]
     pub(super) inventory: Option<PathBuf>,
     /// A host of the inventory, or user@address[:port] without an inventory
     #[arg(long, global = true, value_name = "HOST")]
@@ -105,12 +99,7 @@ pub(super) struct Images {
     #[arg(long, value_name = "FILE")]
     pub(super) images: Option<PathBuf>,
     /// The local engine's socket
-    #[arg(
-        long,
-        value_name = "PATH",
-        default_value = "/var/run/docker.sock",
-        env = "TOOLBOX_LOCAL_SOCKET"
-    )]
+    #[arg(long, value_name = "PATH", default_value = "/var/run/docker.sock", env = "TOOLBOX_LOCAL_SOCKET")]
     pub(super) local_socket: PathBuf,
     /// Where images are spooled; nothing stays there
     #[arg(long, value_name = "DIR", env = "TOOLBOX_CACHE")]

@@ -29,18 +29,9 @@ pub(super) async fn connect_all(
 ) -> Result<Vec<Seen>, Failures> {
     let sessions = context.hosts.iter().map(|host| async move {
         let events = Events::new(&host.name, events.clone());
-        let opened = HostSession::open(
-            context.target(host),
-            Context::socket(host),
-            agent.clone(),
-            events,
-        )
-        .await;
+        let opened = HostSession::open(context.target(host), Context::socket(host), agent.clone(), events).await;
         let session = opened.map_err(|e| Failure::of(&e, e.hint()).on(&host.name))?;
-        let facts = session
-            .observe()
-            .await
-            .map_err(|e| Failure::of(&e, e.hint()).on(&host.name))?;
+        let facts = session.observe().await.map_err(|e| Failure::of(&e, e.hint()).on(&host.name))?;
         Ok(Seen { session, facts })
     });
     let (mut seen, mut failures) = (Vec::new(), Vec::new());
@@ -50,9 +41,5 @@ pub(super) async fn connect_all(
             Err(failure) => failures.push(failure),
         }
     }
-    if failures.is_empty() {
-        Ok(seen)
-    } else {
-        Err(Failures::failed(failures))
-    }
+    if failures.is_empty() { Ok(seen) } else { Err(Failures::failed(failures)) }
 }

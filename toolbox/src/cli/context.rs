@@ -30,19 +30,10 @@ impl Context {
     pub(super) fn load(common: &Common) -> Result<Self, Failures> {
         let (project, hosts) = (project(common), hosts(common));
         match (project, hosts) {
-            (Ok(project), Ok(hosts)) => Ok(Self {
-                project,
-                hosts,
-                known_hosts: known_hosts(common),
-            }),
+            (Ok(project), Ok(hosts)) => Ok(Self { project, hosts, known_hosts: known_hosts(common) }),
             (project, hosts) => {
-                let lists = [
-                    project.err().unwrap_or_default(),
-                    hosts.err().unwrap_or_default(),
-                ];
-                Err(Failures::configuration(
-                    lists.into_iter().flatten().collect(),
-                ))
+                let lists = [project.err().unwrap_or_default(), hosts.err().unwrap_or_default()];
+                Err(Failures::configuration(lists.into_iter().flatten().collect()))
             }
         }
     }
@@ -66,12 +57,7 @@ impl Context {
 
     /// Each image that the project uses, with one service that uses it.
     pub(super) fn images(&self) -> BTreeMap<String, String> {
-        self.project
-            .services
-            .values()
-            .rev()
-            .map(|s| (s.image.clone(), s.name.clone()))
-            .collect()
+        self.project.services.values().rev().map(|s| (s.image.clone(), s.name.clone())).collect()
     }
 }
 
@@ -87,41 +73,24 @@ fn project(common: &Common) -> Result<Project, Vec<Failure>> {
 }
 
 fn problem(problem: &crate::yaml::Problem) -> Failure {
-    let bare = crate::yaml::Problem {
-        hint: None,
-        ..problem.clone()
-    };
+    let bare = crate::yaml::Problem { hint: None, ..problem.clone() };
     Failure::text(bare.to_string(), problem.hint.clone())
 }
 
 fn hosts(common: &Common) -> Result<Vec<Host>, Vec<Failure>> {
     let inventory = inventory(common)?;
-    let hosts = if common.host.is_empty() {
-        inventory.hosts.clone()
-    } else {
-        named(&common.host, &inventory)?
-    };
+    let hosts = if common.host.is_empty() { inventory.hosts.clone() } else { named(&common.host, &inventory)? };
     if common.limit.is_empty() {
         return some_hosts(hosts.into_values().collect());
     }
-    let selected = inventory
-        .select(&common.limit)
-        .map_err(|e| vec![Failure::of(&e, None)])?;
-    some_hosts(
-        hosts
-            .into_values()
-            .filter(|h| selected.iter().any(|s| s.name == h.name))
-            .collect(),
-    )
+    let selected = inventory.select(&common.limit).map_err(|e| vec![Failure::of(&e, None)])?;
+    some_hosts(hosts.into_values().filter(|h| selected.iter().any(|s| s.name == h.name)).collect())
 }
 
 fn some_hosts(hosts: Vec<Host>) -> Result<Vec<Host>, Vec<Failure>> {
     if hosts.is_empty() {
         let hint = "name one with --host user@address, or write it into inventory.yaml";
-        return Err(vec![Failure::text(
-            "there is no host to work on".into(),
-            Some(hint.into()),
-        )]);
+        return Err(vec![Failure::text("there is no host to work on".into(), Some(hint.into()))]);
     }
     Ok(hosts)
 }
@@ -151,24 +120,15 @@ fn named(specs: &[String], inventory: &Inventory) -> Result<BTreeMap<String, Hos
 fn single(spec: &str) -> Result<Host, Vec<Failure>> {
     let hint = "give a host of the inventory, or user@address[:port]";
     let parsed = Inventory::single(spec).map_err(|e| vec![Failure::of(&e, Some(hint.into()))])?;
-    Ok(parsed
-        .hosts
-        .into_values()
-        .next()
-        .unwrap_or_else(|| unreachable!("Inventory::single gives one host")))
+    Ok(parsed.hosts.into_values().next().unwrap_or_else(|| unreachable!("Inventory::single gives one host")))
 }
 
 /// The named files; else known_hosts beside the compose file, and the person's own.
 fn known_hosts(common: &Common) -> Vec<PathBuf> {
     if let Some(files) = &common.known_hosts {
-        return std::env::split_paths(files)
-            .filter(|p| !p.as_os_str().is_empty())
-            .collect();
+        return std::env::split_paths(files).filter(|p| !p.as_os_str().is_empty()).collect();
     }
     let own = std::env::var_os("HOME").map(|home| Path::new(&home).join(".ssh/known_hosts"));
     let project = common.project_directory.join("known_hosts");
-    [Some(project), own, Some("/etc/ssh/ssh_known_hosts".into())]
-        .into_iter()
-        .flatten()
-        .collect()
+    [Some(project), own, Some("/etc/ssh/ssh_known_hosts".into())].into_iter().flatten().collect()
 }

@@ -9,9 +9,7 @@ use futures_util::stream;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::agent::KeySource;
-use crate::apply::{
-    ApplyError, Containers, Event, Events, HostSession, Interrupt, Spool, What, push, verify,
-};
+use crate::apply::{ApplyError, Containers, Event, Events, HostSession, Interrupt, Spool, What, push, verify};
 use crate::compose::Project;
 use crate::image::Reference;
 use crate::plan::{Action, Plan, render};
@@ -36,17 +34,10 @@ pub(super) async fn run(
     let agent = keys::agent(common, key).await?;
     let (sender, receiver) = unbounded_channel();
     let watching = tokio::spawn(ui::watch(ui, receiver));
-    let prepared = interrupt::or_interrupted(
-        &interrupted,
-        prepare(&context, &agent, &arguments.images, &sender),
-    )
-    .await;
+    let prepared = interrupt::or_interrupted(&interrupted, prepare(&context, &agent, &arguments.images, &sender)).await;
     let finished = match prepared {
         Ok(prepared) => {
-            prepared
-                .plans
-                .iter()
-                .for_each(|plan| ui.say(render(plan).trim_end()));
+            prepared.plans.iter().for_each(|plan| ui.say(render(plan).trim_end()));
             Ok(apply_all(prepared, &context.project, arguments, &sender, &interrupted).await)
         }
         Err(failures) => Err(failures),
@@ -54,10 +45,7 @@ pub(super) async fn run(
     drop(sender);
     let _ = watching.await;
     let finished = finished?;
-    finished
-        .iter()
-        .filter_map(|f| f.failure.as_ref())
-        .for_each(|f| f.show(&ui));
+    finished.iter().filter_map(|f| f.failure.as_ref()).for_each(|f| f.show(&ui));
     let outcomes: Vec<HostOutcome> = finished.into_iter().map(|f| f.outcome).collect();
     ui.data(&HostOutcome::recap(&outcomes));
     Ok(worst(&outcomes))
@@ -86,11 +74,7 @@ async fn apply_all(
     events: &UnboundedSender<Event>,
     interrupt: &Interrupt,
 ) -> Vec<Finished> {
-    let Prepared {
-        hosts,
-        plans,
-        spool,
-    } = prepared;
+    let Prepared { hosts, plans, spool } = prepared;
     let spool = &spool;
     let work = hosts.into_iter().zip(plans).map(|(host, plan)| async move {
         let run = HostRun {
@@ -103,10 +87,7 @@ async fn apply_all(
         };
         run.go(host.session).await
     });
-    stream::iter(work)
-        .buffered(arguments.parallel.into())
-        .collect()
-        .await
+    stream::iter(work).buffered(arguments.parallel.into()).collect().await
 }
 
 /// One host's way through its plan.
@@ -135,18 +116,9 @@ impl HostRun<'_> {
     }
 
     fn finished(&self, outcome: Outcome, failure: Option<Failure>) -> Finished {
-        let changed = if outcome == Outcome::Ok {
-            self.plan.operations.len()
-        } else {
-            0
-        };
+        let changed = if outcome == Outcome::Ok { self.plan.operations.len() } else { 0 };
         let unchanged = self.plan.unchanged.len();
-        let outcome = HostOutcome {
-            host: self.plan.host.clone(),
-            changed,
-            unchanged,
-            outcome,
-        };
+        let outcome = HostOutcome { host: self.plan.host.clone(), changed, unchanged, outcome };
         Finished { outcome, failure }
     }
 
@@ -155,15 +127,9 @@ impl HostRun<'_> {
         let host = &self.plan.host;
         for operation in &self.plan.operations {
             let prepared = session.prepare(&operation.action).await;
-            prepared.map_err(|e| {
-                (
-                    Outcome::FailedUntouched,
-                    Some(Failure::of(&e, e.hint()).on(host)),
-                )
-            })?;
+            prepared.map_err(|e| (Outcome::FailedUntouched, Some(Failure::of(&e, e.hint()).on(host))))?;
         }
-        let held: BTreeMap<Reference, usize> =
-            self.plan.operations.iter().filter_map(pushed).collect();
+        let held: BTreeMap<Reference, usize> = self.plan.operations.iter().filter_map(pushed).collect();
         let (Some(spool), false) = (&self.spool, held.is_empty()) else {
             return Ok(());
         };
@@ -172,16 +138,8 @@ impl HostRun<'_> {
         };
         let names: Vec<String> = held.keys().map(Reference::familiar).collect();
         let label = format!("push {}", names.join(", "));
-        let sent = self
-            .events
-            .step(&label, push(engine, spool, &held, &self.events))
-            .await;
-        sent.map_err(|e| {
-            (
-                Outcome::FailedUntouched,
-                Some(Failure::of(&e, e.hint()).on(host)),
-            )
-        })
+        let sent = self.events.step(&label, push(engine, spool, &held, &self.events)).await;
+        sent.map_err(|e| (Outcome::FailedUntouched, Some(Failure::of(&e, e.hint()).on(host))))
     }
 
     /// Containers, health, verification; all of it is undone when any of it fails.
@@ -191,20 +149,11 @@ impl HostRun<'_> {
             let message = format!("{host}: the container engine is not there");
             return (Outcome::FailedUntouched, Some(Failure::text(message, None)));
         };
-        let mut containers = Containers::new(
-            engine,
-            self.project,
-            &self.events,
-            self.timeout,
-            self.interrupt.clone(),
-        );
+        let mut containers = Containers::new(engine, self.project, &self.events, self.timeout, self.interrupt.clone());
         let done = match containers.run(&self.plan).await {
             Ok(()) => self.verify(session).await,
             Err(ApplyError::Interrupted) => Err((Outcome::Interrupted, None)),
-            Err(e) => Err((
-                Outcome::FailedRolledBack,
-                Some(Failure::of(&e, e.hint()).on(host)),
-            )),
+            Err(e) => Err((Outcome::FailedRolledBack, Some(Failure::of(&e, e.hint()).on(host)))),
         };
         let (outcome, failure) = match done {
             Ok(()) => return self.finish(containers).await,
@@ -212,9 +161,7 @@ impl HostRun<'_> {
         };
         match containers.roll_back().await {
             Ok(true) => (outcome, failure),
-            Ok(false) if outcome == Outcome::FailedRolledBack => {
-                (Outcome::FailedUntouched, failure)
-            }
+            Ok(false) if outcome == Outcome::FailedRolledBack => (Outcome::FailedUntouched, failure),
             Ok(false) => (outcome, failure),
             Err(error) => {
                 if let Some(failure) = failure {
@@ -222,22 +169,15 @@ impl HostRun<'_> {
                 }
                 let hint = "log in on the host and look: docker ps --all".to_owned();
                 let message = format!("{host}: the roll back failed: {error}");
-                (
-                    Outcome::FailedBroken,
-                    Some(Failure::text(message, Some(hint))),
-                )
+                (Outcome::FailedBroken, Some(Failure::text(message, Some(hint))))
             }
         }
     }
 
     /// The new containers work: what they replaced may go. That one of those stays is no reason to go back.
-    async fn finish(
-        &self,
-        containers: Containers<'_, crate::engine::Docker>,
-    ) -> (Outcome, Option<Failure>) {
+    async fn finish(&self, containers: Containers<'_, crate::engine::Docker>) -> (Outcome, Option<Failure>) {
         if let Err(error) = containers.finish().await {
-            self.events
-                .send(What::Note(format!("{error}; the next deploy removes it")));
+            self.events.send(What::Note(format!("{error}; the next deploy removes it")));
         }
         (Outcome::Ok, None)
     }
@@ -249,17 +189,13 @@ impl HostRun<'_> {
             };
             let mut interrupt = self.interrupt.clone();
             let label = format!("verify {url}");
-            let asked = self
-                .events
-                .step(&label, verify(session, &service.name, url));
+            let asked = self.events.step(&label, verify(session, &service.name, url));
             let answer = tokio::select! {
                 answer = asked => answer,
                 _ = interrupt.wait_for(|i| *i) => return Err((Outcome::Interrupted, None)),
             };
             match answer {
-                Ok(text) => self
-                    .events
-                    .send(What::Note(format!("{url} answers {text:?}"))),
+                Ok(text) => self.events.send(What::Note(format!("{url} answers {text:?}"))),
                 Err(e) => {
                     let hint = "see what the service says: docker logs on the host".to_owned();
                     let failure = Failure::of(&e, Some(hint)).on(&self.plan.host);
@@ -273,11 +209,7 @@ impl HostRun<'_> {
 
 fn pushed(operation: &crate::plan::Operation) -> Option<(Reference, usize)> {
     match &operation.action {
-        Action::PushImage {
-            reference,
-            held_layers,
-            ..
-        } => Some((reference.clone(), *held_layers)),
+        Action::PushImage { reference, held_layers, .. } => Some((reference.clone(), *held_layers)),
         _ => None,
     }
 }

@@ -28,8 +28,7 @@ pub(super) async fn run(
     let agent = keys::agent(common, key).await?;
     let (sender, receiver) = unbounded_channel();
     let watching = tokio::spawn(ui::watch(ui, receiver));
-    let connected =
-        interrupt::or_interrupted(&interrupted, connect_all(&context, &agent, &sender)).await;
+    let connected = interrupt::or_interrupted(&interrupted, connect_all(&context, &agent, &sender)).await;
     let mut finished = Vec::new();
     let mut stopped = None;
     match connected {
@@ -45,18 +44,11 @@ pub(super) async fn run(
     if let Some(failures) = stopped {
         return Err(failures);
     }
-    finished
-        .iter()
-        .filter_map(|(_, failure)| failure.as_ref())
-        .for_each(|f| f.show(&ui));
+    finished.iter().filter_map(|(_, failure)| failure.as_ref()).for_each(|f| f.show(&ui));
     let failed = finished.iter().any(|(_, failure)| failure.is_some());
     let outcomes: Vec<HostOutcome> = finished.into_iter().map(|(outcome, _)| outcome).collect();
     ui.data(&HostOutcome::recap(&outcomes));
-    Ok(if failed {
-        ExitStatus::Failed
-    } else {
-        ExitStatus::Done
-    })
+    Ok(if failed { ExitStatus::Failed } else { ExitStatus::Done })
 }
 
 async fn take_down(
@@ -76,26 +68,10 @@ async fn take_down(
         let limit = Duration::from_secs(60);
         let events = session.events();
         let mut run = Containers::new(engine, &context.project, events, limit, interrupted.clone());
-        failure = run
-            .run(&plan)
-            .await
-            .err()
-            .map(|e| Failure::of(&e, e.hint()).on(&name));
+        failure = run.run(&plan).await.err().map(|e| Failure::of(&e, e.hint()).on(&name));
     }
     session.close().await;
     // A removal is not taken back: what is gone is gone, and the rest is still there.
-    let outcome = if failure.is_some() {
-        Outcome::FailedUntouched
-    } else {
-        Outcome::Ok
-    };
-    (
-        HostOutcome {
-            host: name,
-            changed,
-            unchanged: 0,
-            outcome,
-        },
-        failure,
-    )
+    let outcome = if failure.is_some() { Outcome::FailedUntouched } else { Outcome::Ok };
+    (HostOutcome { host: name, changed, unchanged: 0, outcome }, failure)
 }

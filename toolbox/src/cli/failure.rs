@@ -26,18 +26,12 @@ impl Failure {
 
     /// An error with its causes.
     pub(super) fn of(error: &dyn std::error::Error, hint: Option<String>) -> Self {
-        Self {
-            message: with_causes(error),
-            hint,
-        }
+        Self { message: with_causes(error), hint }
     }
 
     /// The same, about a host.
     pub(super) fn on(self, host: &str) -> Self {
-        Self {
-            message: format!("{host}: {}", self.message),
-            ..self
-        }
+        Self { message: format!("{host}: {}", self.message), ..self }
     }
 
     /// Shows it.
@@ -49,26 +43,17 @@ impl Failure {
 impl Failures {
     /// A problem of usage or configuration: nothing was touched.
     pub(super) fn configuration(list: Vec<Failure>) -> Self {
-        Self {
-            status: ExitStatus::Configuration,
-            list,
-        }
+        Self { status: ExitStatus::Configuration, list }
     }
 
     /// A failure of the world: a host, an engine, a network.
     pub(super) fn failed(list: Vec<Failure>) -> Self {
-        Self {
-            status: ExitStatus::Failed,
-            list,
-        }
+        Self { status: ExitStatus::Failed, list }
     }
 
     /// Nothing to show, only a way to end.
     pub(super) fn with_status(status: ExitStatus) -> Self {
-        Self {
-            status,
-            list: Vec::new(),
-        }
+        Self { status, list: Vec::new() }
     }
 
     /// Shows every error; the status to exit with.

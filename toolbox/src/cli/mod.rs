@@ -33,10 +33,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_tracing();
     let ui = Ui::new(arguments.quiet);
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             ui.error(&format!("cannot start: {error}"), None);
@@ -67,15 +64,8 @@ async fn run(arguments: Arguments, key: Option<KeySource>, ui: Ui) -> Result<Exi
 fn start_tracing() {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_env("TOOLBOX_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
-    let capped = ["russh::keys::agent=info", "russh=info"]
-        .iter()
-        .fold(filter, |f, directive| {
-            directive
-                .parse()
-                .map_or_else(|_| EnvFilter::new("error"), |d| f.add_directive(d))
-        });
-    tracing_subscriber::fmt()
-        .with_env_filter(capped)
-        .with_writer(std::io::stderr)
-        .init();
+    let capped = ["russh::keys::agent=info", "russh=info"].iter().fold(filter, |f, directive| {
+        directive.parse().map_or_else(|_| EnvFilter::new("error"), |d| f.add_directive(d))
+    });
+    tracing_subscriber::fmt().with_env_filter(capped).with_writer(std::io::stderr).init();
 }

@@ -24,11 +24,8 @@ pub(super) async fn run(
     let agent = keys::agent(common, key).await?;
     let (sender, receiver) = unbounded_channel();
     let watching = tokio::spawn(ui::watch(ui, receiver));
-    let prepared = interrupt::or_interrupted(
-        &interrupted,
-        prepare::prepare(&context, &agent, &arguments.images, &sender),
-    )
-    .await;
+    let prepared =
+        interrupt::or_interrupted(&interrupted, prepare::prepare(&context, &agent, &arguments.images, &sender)).await;
     drop(sender);
     let prepared = match prepared {
         Ok(prepared) => prepared,
@@ -47,9 +44,5 @@ pub(super) async fn run(
         Format::Json => serde_json::to_string_pretty(&plans).unwrap_or_default() + "\n",
     });
     let changes = plans.iter().any(|p| !p.is_empty());
-    Ok(if changes && arguments.detailed_exitcode {
-        ExitStatus::Configuration
-    } else {
-        ExitStatus::Done
-    })
+    Ok(if changes && arguments.detailed_exitcode { ExitStatus::Configuration } else { ExitStatus::Done })
 }

@@ -37,30 +37,20 @@ pub(super) async fn prepare(
     events: &UnboundedSender<Event>,
 ) -> Result<Prepared, Failures> {
     let source = source(arguments).await.map_err(|e| source_failure(&e))?;
-    let mut images = source
-        .describe(&context.images())
-        .await
-        .map_err(|e| source_failure(&e))?;
+    let mut images = source.describe(&context.images()).await.map_err(|e| source_failure(&e))?;
     let hosts = connect_all(context, agent, events).await?;
     let mut plans = plans(context, &hosts, &images)?;
     let pushes: BTreeSet<Reference> = plans.iter().flat_map(Plan::pushes).cloned().collect();
     let mut spool = None;
     if !pushes.is_empty() {
         let references: Vec<Reference> = pushes.into_iter().collect();
-        let archive = source
-            .spool(&references)
-            .await
-            .map_err(|e| source_failure(&e))?;
+        let archive = source.spool(&references).await.map_err(|e| source_failure(&e))?;
         add_sizes(&mut images, &archive);
         plans = self::plans(context, &hosts, &images)?;
         check_room(&hosts, &plans)?;
         spool = Some(archive);
     }
-    Ok(Prepared {
-        hosts,
-        plans,
-        spool,
-    })
+    Ok(Prepared { hosts, plans, spool })
 }
 
 async fn source(arguments: &Images) -> Result<ImageSource, SourceError> {
@@ -74,26 +64,15 @@ async fn source(arguments: &Images) -> Result<ImageSource, SourceError> {
 /// The image's own cache directory, which is a volume; elsewhere the system's temporary directory.
 fn cache() -> PathBuf {
     let own = PathBuf::from("/var/cache/toolbox");
-    if own.is_dir() {
-        own
-    } else {
-        std::env::temp_dir()
-    }
+    if own.is_dir() { own } else { std::env::temp_dir() }
 }
 
 fn source_failure(error: &SourceError) -> Failures {
     configuration(error, error.hint())
 }
 
-fn plans(
-    context: &Context,
-    hosts: &[Seen],
-    images: &BTreeMap<String, DesiredImage>,
-) -> Result<Vec<Plan>, Failures> {
-    let desired = Desired {
-        project: &context.project,
-        images,
-    };
+fn plans(context: &Context, hosts: &[Seen], images: &BTreeMap<String, DesiredImage>) -> Result<Vec<Plan>, Failures> {
+    let desired = Desired { project: &context.project, images };
     let (mut plans, mut failures) = (Vec::new(), Vec::new());
     for host in hosts {
         match reconcile(desired, &host.facts) {
@@ -101,11 +80,7 @@ fn plans(
             Err(errors) => failures.extend(errors.iter().map(|e| Failure::of(e, Some(e.hint())))),
         }
     }
-    if failures.is_empty() {
-        Ok(plans)
-    } else {
-        Err(Failures::configuration(failures))
-    }
+    if failures.is_empty() { Ok(plans) } else { Err(Failures::configuration(failures)) }
 }
 
 /// The read images replace what the engine said of them, which lacks the sizes.
@@ -120,26 +95,13 @@ fn add_sizes(images: &mut BTreeMap<String, DesiredImage>, archive: &Spool) {
 /// An engine unpacks a tarball beside its data: twice the size must fit.
 fn check_room(hosts: &[Seen], plans: &[Plan]) -> Result<(), Failures> {
     let short = hosts.iter().zip(plans).filter_map(|(host, plan)| {
-        let (free, needed) = (
-            host.session.facts().free_bytes?,
-            plan.bytes_to_send().checked_mul(2)?,
-        );
+        let (free, needed) = (host.session.facts().free_bytes?, plan.bytes_to_send().checked_mul(2)?);
         (needed > free).then(|| {
             let (needed, free) = (human_bytes(needed), human_bytes(free));
-            let message = format!(
-                "{}: the images need {needed} on the host's disk, {free} are free",
-                plan.host
-            );
-            Failure::text(
-                message,
-                Some("make room on the host: docker system df, docker image prune".into()),
-            )
+            let message = format!("{}: the images need {needed} on the host's disk, {free} are free", plan.host);
+            Failure::text(message, Some("make room on the host: docker system df, docker image prune".into()))
         })
     });
     let short: Vec<Failure> = short.collect();
-    if short.is_empty() {
-        Ok(())
-    } else {
-        Err(Failures::failed(short))
-    }
+    if short.is_empty() { Ok(()) } else { Err(Failures::failed(short)) }
 }

@@ -38,17 +38,12 @@ pub(super) async fn run(
     let agent = keys::agent(common, key).await?;
     let (sender, receiver) = unbounded_channel();
     let watching = tokio::spawn(ui::watch(Ui::new(true), receiver));
-    let connected =
-        interrupt::or_interrupted(&interrupted, connect_all(&context, &agent, &sender)).await;
+    let connected = interrupt::or_interrupted(&interrupted, connect_all(&context, &agent, &sender)).await;
     drop(sender);
     let _ = watching.await;
     let mut rows = Vec::new();
     for host in connected? {
-        let containers = host
-            .facts
-            .engine
-            .as_ref()
-            .map_or(&[][..], |e| &e.containers[..]);
+        let containers = host.facts.engine.as_ref().map_or(&[][..], |e| &e.containers[..]);
         rows.extend(host_rows(&context, &host.facts.host, containers));
         host.session.close().await;
     }
@@ -56,21 +51,13 @@ pub(super) async fn run(
         Format::Json => serde_json::to_string_pretty(&rows).unwrap_or_default() + "\n",
         Format::Text => text(&rows),
     });
-    let all_well = rows
-        .iter()
-        .all(|r| r.state == "running" || r.status.starts_with("Exited (0)"));
-    Ok(if all_well {
-        ExitStatus::Done
-    } else {
-        ExitStatus::Failed
-    })
+    let all_well = rows.iter().all(|r| r.state == "running" || r.status.starts_with("Exited (0)"));
+    Ok(if all_well { ExitStatus::Done } else { ExitStatus::Failed })
 }
 
 fn host_rows(context: &Context, host: &str, containers: &[ObservedContainer]) -> Vec<Row> {
     let project = &context.project;
-    let of_project = containers
-        .iter()
-        .filter(|c| c.project.as_ref() == Some(&project.name) && !c.oneoff);
+    let of_project = containers.iter().filter(|c| c.project.as_ref() == Some(&project.name) && !c.oneoff);
     let mut rows: Vec<Row> = of_project.map(|c| row(host, c)).collect();
     for service in project.services.values() {
         if !rows.iter().any(|r| r.service == service.name) {
@@ -95,28 +82,15 @@ fn row(host: &str, container: &ObservedContainer) -> Row {
         container: container.name.clone(),
         state: container.state.clone(),
         status: container.status.clone(),
-        ports: container
-            .published
-            .iter()
-            .map(|(host, inner)| format!("{host}->{inner}/tcp"))
-            .collect(),
+        ports: container.published.iter().map(|(host, inner)| format!("{host}->{inner}/tcp")).collect(),
     }
 }
 
 fn text(rows: &[Row]) -> String {
-    let head = ["HOST", "SERVICE", "CONTAINER", "STATE", "STATUS", "PORTS"]
-        .map(str::to_owned)
-        .to_vec();
+    let head = ["HOST", "SERVICE", "CONTAINER", "STATE", "STATUS", "PORTS"].map(str::to_owned).to_vec();
     let lines = rows.iter().map(|r| {
         let ports = r.ports.join(", ");
-        vec![
-            r.host.clone(),
-            r.service.clone(),
-            r.container.clone(),
-            r.state.clone(),
-            r.status.clone(),
-            ports,
-        ]
+        vec![r.host.clone(), r.service.clone(), r.container.clone(), r.state.clone(), r.status.clone(), ports]
     });
     table(&std::iter::once(head).chain(lines).collect::<Vec<_>>())
 }

@@ -22,15 +22,8 @@ pub(super) fn parse(
     outside_wins: bool,
     sink: &Sink,
 ) -> BTreeMap<String, String> {
-    let values = Values {
-        found: RefCell::default(),
-        outside,
-        outside_wins,
-    };
-    let mut scan = Scan {
-        rest: text.strip_prefix('\u{feff}').unwrap_or(text),
-        line: 1,
-    };
+    let values = Values { found: RefCell::default(), outside, outside_wins };
+    let mut scan = Scan { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 1 };
     while scan.skip_to_statement() {
         let line = scan.line;
         if let Err(fault) = statement(&mut scan, &values) {
@@ -53,11 +46,7 @@ impl Variables for Values<'_> {
     fn get(&self, name: &str) -> Option<String> {
         let own = || self.found.borrow().get(name).cloned();
         let outside = || (self.outside)(name);
-        if self.outside_wins {
-            outside().or_else(own)
-        } else {
-            own().or_else(outside)
-        }
+        if self.outside_wins { outside().or_else(own) } else { own().or_else(outside) }
     }
 
     fn unset(&self, _: &str) {}
@@ -74,9 +63,7 @@ fn statement(scan: &mut Scan<'_>, values: &Values<'_>) -> Result<(), String> {
     }
     let value = match scan.value(&key)? {
         Raw::Literal(text) => text,
-        Raw::Template(text) => {
-            interpolate(&text, values).map_err(|fault| describe(&key, &fault))?
-        }
+        Raw::Template(text) => interpolate(&text, values).map_err(|fault| describe(&key, &fault))?,
     };
     values.found.borrow_mut().insert(key, value);
     Ok(())
@@ -86,9 +73,7 @@ fn describe(key: &str, fault: &Fault) -> String {
     match fault {
         // The text of the value may be a secret.
         Fault::Invalid(_) => {
-            format!(
-                "{key}: a $ that starts no variable (write $$, or put the value in single quotes)"
-            )
+            format!("{key}: a $ that starts no variable (write $$, or put the value in single quotes)")
         }
         other => format!("{key}: {other}"),
     }
@@ -119,9 +104,7 @@ impl Scan<'_> {
     }
 
     fn blanks(&mut self) -> bool {
-        let rest = self
-            .rest
-            .trim_start_matches([' ', '\t', '\r', '\u{b}', '\u{c}']);
+        let rest = self.rest.trim_start_matches([' ', '\t', '\r', '\u{b}', '\u{c}']);
         let some = rest.len() < self.rest.len();
         self.rest = rest;
         some
@@ -134,18 +117,11 @@ impl Scan<'_> {
     }
 
     fn key(&mut self) -> Result<String, String> {
-        if let Some(rest) = self
-            .rest
-            .strip_prefix("export")
-            .filter(|rest| rest.starts_with([' ', '\t']))
-        {
+        if let Some(rest) = self.rest.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t'])) {
             self.rest = rest;
             self.blanks();
         }
-        let end = self
-            .rest
-            .find(|c: char| !(c.is_alphanumeric() || "_.-[]".contains(c)))
-            .unwrap_or(self.rest.len());
+        let end = self.rest.find(|c: char| !(c.is_alphanumeric() || "_.-[]".contains(c))).unwrap_or(self.rest.len());
         let (key, rest) = self.rest.split_at(end);
         if key.is_empty() {
             return Err("a line must be KEY=value".into());
@@ -200,11 +176,7 @@ impl Scan<'_> {
         while let Some((index, c)) = chars.next() {
             if c == quote {
                 self.leave_quotes(key, index + 1)?;
-                return Ok(if quote == '"' {
-                    Raw::Template(out)
-                } else {
-                    Raw::Literal(out)
-                });
+                return Ok(if quote == '"' { Raw::Template(out) } else { Raw::Literal(out) });
             }
             if c != '\\' {
                 out.push(c);
@@ -262,18 +234,11 @@ mod tests {
     fn read(text: &str) -> Vec<(String, String)> {
         let sink = Sink::default();
         let values = parse(Path::new(".env"), text, &outside, true, &sink);
-        sink.finish(Some(values))
-            .unwrap_or_else(|e| panic!("{text}: {e}"))
-            .into_iter()
-            .collect()
+        sink.finish(Some(values)).unwrap_or_else(|e| panic!("{text}: {e}")).into_iter().collect()
     }
 
     fn value(text: &str) -> String {
-        read(text)
-            .into_iter()
-            .find(|(key, _)| key == "VAR")
-            .expect(text)
-            .1
+        read(text).into_iter().find(|(key, _)| key == "VAR").expect(text).1
     }
 
     /// The tables of Docker's page "Syntax for environment files in Docker Compose".
@@ -297,10 +262,7 @@ mod tests {
             ("VAR='$OTHER'", "$OTHER"),
             ("VAR='${OTHER}'", "${OTHER}"),
             ("VAR='Let\\'s go!'", "Let's go!"),
-            (
-                "VAR=\"{\\\"hello\\\": \\\"json\\\"}\"",
-                "{\"hello\": \"json\"}",
-            ),
+            ("VAR=\"{\\\"hello\\\": \\\"json\\\"}\"", "{\"hello\": \"json\"}"),
             ("VAR=\"some\\tvalue\"", "some\tvalue"),
             ("VAR='some\\tvalue'", "some\\tvalue"),
             ("VAR=some\\tvalue", "some\\tvalue"),
@@ -321,30 +283,20 @@ mod tests {
 
     #[test]
     fn a_bare_key_takes_its_value_from_outside_or_is_dropped() {
-        assert_eq!(
-            read("OUT\nNONE\nexport OUT"),
-            [("OUT".to_owned(), "outer".to_owned())]
-        );
+        assert_eq!(read("OUT\nNONE\nexport OUT"), [("OUT".to_owned(), "outer".to_owned())]);
     }
 
     #[test]
     fn an_env_file_sees_its_own_values_first() {
         let sink = Sink::default();
-        let values = parse(
-            Path::new("f"),
-            "OUT=inner\nVAR=$OUT",
-            &outside,
-            false,
-            &sink,
-        );
+        let values = parse(Path::new("f"), "OUT=inner\nVAR=$OUT", &outside, false, &sink);
         assert_eq!(values["VAR"], "inner");
     }
 
     #[test]
     fn faults_name_line_and_key_and_never_a_value() {
         let sink = Sink::default();
-        let text =
-            "A=1\nB=\"secret\nC='x' secret\n=secret\nD E=secret\nF=secret$\n\nG=${H:?set H}\n";
+        let text = "A=1\nB=\"secret\nC='x' secret\n=secret\nD E=secret\nF=secret$\n\nG=${H:?set H}\n";
         parse(Path::new(".env"), text, &outside, true, &sink);
         let said = sink.finish(None::<()>).unwrap_err().to_string();
         assert_eq!(

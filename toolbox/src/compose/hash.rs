@@ -33,13 +33,7 @@ impl Service {
         self.networks = std::mem::take(&mut self.networks)
             .into_iter()
             .map(|(key, attachment)| {
-                (
-                    project
-                        .networks
-                        .get(&key)
-                        .map_or(key, |network| network.name.clone()),
-                    attachment,
-                )
+                (project.networks.get(&key).map_or(key, |network| network.name.clone()), attachment)
             })
             .collect();
         for mount in &mut self.mounts {
@@ -53,16 +47,12 @@ impl Service {
 
     /// Sorts what is a list in the file and a set to the engine.
     fn sort_sets(&mut self) {
-        self.ports
-            .sort_by_key(|port| (port.target, port.protocol, port.published, port.host_ip));
+        self.ports.sort_by_key(|port| (port.target, port.protocol, port.published, port.host_ip));
         self.ports.dedup();
         self.expose.sort();
         self.expose.dedup();
         self.mounts.sort_by(|a, b| a.target.cmp(&b.target));
-        let attachments = self
-            .networks
-            .values_mut()
-            .map(|attachment| &mut attachment.aliases);
+        let attachments = self.networks.values_mut().map(|attachment| &mut attachment.aliases);
         let sets = [
             &mut self.cap_add,
             &mut self.cap_drop,

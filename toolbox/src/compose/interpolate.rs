@@ -34,11 +34,7 @@ pub(super) enum Fault {
 
 impl Fault {
     fn because(message: &str) -> String {
-        if message.is_empty() {
-            String::new()
-        } else {
-            format!(": {message}")
-        }
+        if message.is_empty() { String::new() } else { format!(": {message}") }
     }
 }
 
@@ -47,10 +43,7 @@ const MAX_BYTES: usize = 1024 * 1024;
 
 /// The text with its variables replaced.
 pub(super) fn interpolate(text: &str, variables: &dyn Variables) -> Result<String, Fault> {
-    let mut scan = Scan {
-        rest: text,
-        variables,
-    };
+    let mut scan = Scan { rest: text, variables };
     scan.expand(0, true)
 }
 
@@ -102,13 +95,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The value of `${name` up to its closing brace.
-    fn braced(
-        &mut self,
-        name: &str,
-        start: &str,
-        depth: usize,
-        live: bool,
-    ) -> Result<String, Fault> {
+    fn braced(&mut self, name: &str, start: &str, depth: usize, live: bool) -> Result<String, Fault> {
         if self.rest.starts_with('}') {
             return Ok(self.value_or_empty(name, live));
         }
@@ -116,17 +103,11 @@ impl<'a> Scan<'a> {
         let operator = self.rest.chars().next().filter(|c| "-?+".contains(*c));
         let operator = operator.ok_or_else(|| invalid(start))?;
         self.rest = &self.rest[1..];
-        let set = self
-            .variables
-            .get(name)
-            .filter(|value| !(not_empty && value.is_empty()));
+        let set = self.variables.get(name).filter(|value| !(not_empty && value.is_empty()));
         let word_wanted = set.is_some() == (operator == '+');
         let word = self.expand(depth, live && word_wanted)?;
         match (operator, set) {
-            ('?', None) if live => Err(Fault::Required {
-                name: name.into(),
-                message: word,
-            }),
+            ('?', None) if live => Err(Fault::Required { name: name.into(), message: word }),
             ('+', None) => Ok(String::new()),
             ('+', Some(_)) | (_, None) => Ok(word),
             (_, Some(value)) => Ok(value),
@@ -143,10 +124,7 @@ impl<'a> Scan<'a> {
     }
 
     fn name(&mut self, start: &str) -> Result<&'a str, Fault> {
-        let end = self
-            .rest
-            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-            .unwrap_or(self.rest.len());
+        let end = self.rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(self.rest.len());
         let (name, rest) = self.rest.split_at(end);
         if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
             return Err(invalid(start));
@@ -258,12 +236,7 @@ mod tests {
             "${SET:-$}",
             "${SET x}",
         ] {
-            assert!(
-                run(text)
-                    .unwrap_err()
-                    .starts_with("invalid interpolation at"),
-                "{text}"
-            );
+            assert!(run(text).unwrap_err().starts_with("invalid interpolation at"), "{text}");
         }
     }
 
@@ -278,10 +251,6 @@ mod tests {
     fn depth_and_length_are_bounded() {
         let deep = "${A:-".repeat(100_000) + &"}".repeat(100_000);
         assert!(run(&deep).unwrap_err().contains("nested too deep"));
-        assert!(
-            run(&"$SET".repeat(300_000))
-                .unwrap_err()
-                .contains("too long")
-        );
+        assert!(run(&"$SET".repeat(300_000)).unwrap_err().contains("too long"));
     }
 }

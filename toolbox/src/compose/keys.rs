@@ -10,9 +10,7 @@ pub(super) struct Keys {
 
 /// The file itself.
 pub(super) const TOP: Keys = Keys {
-    known: &[
-        "version", "name", "services", "networks", "volumes", "configs", "secrets", "models",
-    ],
+    known: &["version", "name", "services", "networks", "volumes", "configs", "secrets", "models"],
     later: &["include"],
 };
 
@@ -149,176 +147,82 @@ pub(super) const BUILD: Keys = Keys {
 };
 
 /// A port in its long form; `name`, `app_protocol` and `mode` say nothing to a single engine.
-pub(super) const PORT: Keys = Keys {
-    known: &[
-        "app_protocol",
-        "host_ip",
-        "mode",
-        "name",
-        "protocol",
-        "published",
-        "target",
-    ],
-    later: &[],
-};
+pub(super) const PORT: Keys =
+    Keys { known: &["app_protocol", "host_ip", "mode", "name", "protocol", "published", "target"], later: &[] };
 
 /// A mount in its long form.
 pub(super) const MOUNT: Keys = Keys {
-    known: &[
-        "bind",
-        "consistency",
-        "read_only",
-        "source",
-        "target",
-        "tmpfs",
-        "type",
-        "volume",
-    ],
+    known: &["bind", "consistency", "read_only", "source", "target", "tmpfs", "type", "volume"],
     later: &["image"],
 };
 
 /// `bind:` of a mount.
-pub(super) const MOUNT_BIND: Keys = Keys {
-    known: &["create_host_path", "propagation", "selinux"],
-    later: &["recursive"],
-};
+pub(super) const MOUNT_BIND: Keys =
+    Keys { known: &["create_host_path", "propagation", "selinux"], later: &["recursive"] };
 
 /// `volume:` of a mount.
-pub(super) const MOUNT_VOLUME: Keys = Keys {
-    known: &["nocopy"],
-    later: &["labels", "subpath"],
-};
+pub(super) const MOUNT_VOLUME: Keys = Keys { known: &["nocopy"], later: &["labels", "subpath"] };
 
 /// `tmpfs:` of a mount.
-pub(super) const MOUNT_TMPFS: Keys = Keys {
-    known: &["mode", "size"],
-    later: &[],
-};
+pub(super) const MOUNT_TMPFS: Keys = Keys { known: &["mode", "size"], later: &[] };
 
 /// A service's place in a network.
 pub(super) const ATTACHMENT: Keys = Keys {
     known: &["aliases", "ipv4_address", "ipv6_address"],
-    later: &[
-        "driver_opts",
-        "gw_priority",
-        "interface_name",
-        "link_local_ips",
-        "mac_address",
-        "priority",
-    ],
+    later: &["driver_opts", "gw_priority", "interface_name", "link_local_ips", "mac_address", "priority"],
 };
 
 /// `healthcheck:`.
 pub(super) const HEALTHCHECK: Keys = Keys {
-    known: &[
-        "disable",
-        "interval",
-        "retries",
-        "start_interval",
-        "start_period",
-        "test",
-        "timeout",
-    ],
+    known: &["disable", "interval", "retries", "start_interval", "start_period", "test", "timeout"],
     later: &[],
 };
 
 /// One entry of `depends_on:`.
-pub(super) const DEPENDENCY: Keys = Keys {
-    known: &["condition", "required", "restart"],
-    later: &[],
-};
+pub(super) const DEPENDENCY: Keys = Keys { known: &["condition", "required", "restart"], later: &[] };
 
 /// One entry of `env_file:`.
-pub(super) const ENV_FILE: Keys = Keys {
-    known: &["path", "required"],
-    later: &["format"],
-};
+pub(super) const ENV_FILE: Keys = Keys { known: &["path", "required"], later: &["format"] };
 
 /// `logging:`.
-pub(super) const LOGGING: Keys = Keys {
-    known: &["driver", "options"],
-    later: &[],
-};
+pub(super) const LOGGING: Keys = Keys { known: &["driver", "options"], later: &[] };
 
 /// One entry of `ulimits:`.
-pub(super) const ULIMIT: Keys = Keys {
-    known: &["hard", "soft"],
-    later: &[],
-};
+pub(super) const ULIMIT: Keys = Keys { known: &["hard", "soft"], later: &[] };
 
 /// One device in its long form.
-pub(super) const DEVICE: Keys = Keys {
-    known: &["permissions", "source", "target"],
-    later: &[],
-};
+pub(super) const DEVICE: Keys = Keys { known: &["permissions", "source", "target"], later: &[] };
 
 /// `deploy:`.
 pub(super) const DEPLOY: Keys = Keys {
     known: &["mode", "replicas", "resources"],
-    later: &[
-        "endpoint_mode",
-        "labels",
-        "placement",
-        "restart_policy",
-        "rollback_config",
-        "update_config",
-    ],
+    later: &["endpoint_mode", "labels", "placement", "restart_policy", "rollback_config", "update_config"],
 };
 
 /// `deploy.resources:`.
-pub(super) const RESOURCES: Keys = Keys {
-    known: &["limits", "reservations"],
-    later: &[],
-};
+pub(super) const RESOURCES: Keys = Keys { known: &["limits", "reservations"], later: &[] };
 
 /// `deploy.resources.limits:`.
-pub(super) const LIMITS: Keys = Keys {
-    known: &["cpus", "memory", "pids"],
-    later: &[],
-};
+pub(super) const LIMITS: Keys = Keys { known: &["cpus", "memory", "pids"], later: &[] };
 
 /// `deploy.resources.reservations:`.
-pub(super) const RESERVATIONS: Keys = Keys {
-    known: &["memory"],
-    later: &["cpus", "devices", "generic_resources", "pids"],
-};
+pub(super) const RESERVATIONS: Keys =
+    Keys { known: &["memory"], later: &["cpus", "devices", "generic_resources", "pids"] };
 
 /// A network.
 pub(super) const NETWORK: Keys = Keys {
-    known: &[
-        "attachable",
-        "driver",
-        "driver_opts",
-        "enable_ipv6",
-        "external",
-        "internal",
-        "ipam",
-        "labels",
-        "name",
-    ],
+    known: &["attachable", "driver", "driver_opts", "enable_ipv6", "external", "internal", "ipam", "labels", "name"],
     later: &["enable_ipv4"],
 };
 
 /// `ipam:` of a network.
-pub(super) const IPAM: Keys = Keys {
-    known: &["config", "driver"],
-    later: &["options"],
-};
+pub(super) const IPAM: Keys = Keys { known: &["config", "driver"], later: &["options"] };
 
 /// One pool of `ipam.config`.
-pub(super) const IPAM_POOL: Keys = Keys {
-    known: &["aux_addresses", "gateway", "ip_range", "subnet"],
-    later: &[],
-};
+pub(super) const IPAM_POOL: Keys = Keys { known: &["aux_addresses", "gateway", "ip_range", "subnet"], later: &[] };
 
 /// A named volume.
-pub(super) const VOLUME: Keys = Keys {
-    known: &["driver", "driver_opts", "external", "labels", "name"],
-    later: &[],
-};
+pub(super) const VOLUME: Keys = Keys { known: &["driver", "driver_opts", "external", "labels", "name"], later: &[] };
 
 /// `x-toolbox:` of a service: ours alone, so unknown keys in it are refused too.
-pub(super) const TOOLBOX: Keys = Keys {
-    known: &["hosts", "verify"],
-    later: &[],
-};
+pub(super) const TOOLBOX: Keys = Keys { known: &["hosts", "verify"], later: &[] };

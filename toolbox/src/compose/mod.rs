@@ -58,10 +58,7 @@ pub fn load(request: &LoadRequest) -> Result<Project, Problems> {
     let sink = Sink::default();
     let project = read(request, &sink);
     let warnings = sink.take_warnings();
-    sink.finish(project).map(|project| Project {
-        warnings,
-        ..project
-    })
+    sink.finish(project).map(|project| Project { warnings, ..project })
 }
 
 fn read(request: &LoadRequest, sink: &Sink) -> Option<Project> {
@@ -71,17 +68,10 @@ fn read(request: &LoadRequest, sink: &Sink) -> Option<Project> {
     let name = source::project_name(request, &root, &file, &variables, sink);
     variables.project = Some(name.clone());
     let working_dir = source::absolute(&request.working_dir);
-    let request = Request {
-        project: &name,
-        working_dir: &working_dir,
-        profiles: &request.profiles,
-        variables: &variables,
-    };
+    let request =
+        Request { project: &name, working_dir: &working_dir, profiles: &request.profiles, variables: &variables };
     let project = decode::project(root, &request, sink);
-    Some(Project {
-        files: vec![file],
-        ..project
-    })
+    Some(Project { files: vec![file], ..project })
 }
 
 fn parse(file: &Path, sink: &Sink) -> Option<Node> {

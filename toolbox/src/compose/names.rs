@@ -1,8 +1,7 @@
 //! Which names are allowed, by Compose's and the engine's rules. Pure.
 
 /// What a project's name must be, for messages.
-pub(super) const PROJECT_RULE: &str =
-    "a project name holds only a-z, 0-9, - and _ and starts with a letter or a digit";
+pub(super) const PROJECT_RULE: &str = "a project name holds only a-z, 0-9, - and _ and starts with a letter or a digit";
 
 /// Whether a project's name is valid.
 pub(super) fn is_project_name(name: &str) -> bool {
@@ -13,19 +12,14 @@ pub(super) fn is_project_name(name: &str) -> bool {
 /// A directory's name made into a project's name, as Compose does it; empty when nothing is left.
 pub(super) fn normalized(directory: &str) -> String {
     let lower = directory.to_lowercase();
-    let kept: String = lower
-        .chars()
-        .filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'))
-        .collect();
+    let kept: String =
+        lower.chars().filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_')).collect();
     kept.trim_start_matches(['-', '_']).to_owned()
 }
 
 /// Whether a service, network or volume may have this key.
 pub(super) fn is_key(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
 /// Whether the engine takes this as the name of a container, network or volume.
@@ -55,12 +49,7 @@ mod tests {
 
     #[test]
     fn directory_names_are_normalized_like_compose_does() {
-        for (directory, name) in [
-            ("My App.v2", "myappv2"),
-            ("_-x", "x"),
-            ("...", ""),
-            ("Über", "ber"),
-        ] {
+        for (directory, name) in [("My App.v2", "myappv2"), ("_-x", "x"), ("...", ""), ("Über", "ber")] {
             assert_eq!(normalized(directory), name, "{directory}");
         }
     }
@@ -74,11 +63,7 @@ mod tests {
             ("a b", false, false),
             ("a/b", false, false),
         ] {
-            assert_eq!(
-                (is_key(name), is_engine_name(name)),
-                (key, engine),
-                "{name}"
-            );
+            assert_eq!((is_key(name), is_engine_name(name)), (key, engine), "{name}");
         }
     }
 }

@@ -19,11 +19,7 @@ fn levels(services: &Services) -> (Vec<Vec<&str>>, BTreeSet<&str>) {
     let mut left: BTreeSet<&str> = services.keys().map(String::as_str).collect();
     let mut levels = Vec::new();
     loop {
-        let ready: Vec<&str> = left
-            .iter()
-            .copied()
-            .filter(|name| waits_for(services, name, &left).is_none())
-            .collect();
+        let ready: Vec<&str> = left.iter().copied().filter(|name| waits_for(services, name, &left).is_none()).collect();
         if ready.is_empty() {
             return (levels, left);
         }
@@ -35,9 +31,7 @@ fn levels(services: &Services) -> (Vec<Vec<&str>>, BTreeSet<&str>) {
 /// The first service among `left` that `name` depends on.
 fn waits_for<'a>(services: &'a Services, name: &str, left: &BTreeSet<&str>) -> Option<&'a str> {
     let dependencies = services.get(name)?.depends_on.keys().map(String::as_str);
-    dependencies
-        .into_iter()
-        .find(|dependency| left.contains(dependency))
+    dependencies.into_iter().find(|dependency| left.contains(dependency))
 }
 
 /// A cycle of dependencies, starting with its first name in order; `None` when there is none.

@@ -8,19 +8,10 @@ use super::{LoadRequest, names};
 use crate::yaml::{Node, Problem, Sink};
 
 /// The names that are looked for, in this order.
-const DEFAULT_FILES: [&str; 4] = [
-    "compose.yaml",
-    "compose.yml",
-    "docker-compose.yaml",
-    "docker-compose.yml",
-];
+const DEFAULT_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
 /// Files that Compose would merge into the one above.
-const OVERRIDES: [&str; 4] = [
-    "compose.override.yaml",
-    "compose.override.yml",
-    "docker-compose.override.yaml",
-    "docker-compose.override.yml",
-];
+const OVERRIDES: [&str; 4] =
+    ["compose.override.yaml", "compose.override.yml", "docker-compose.override.yaml", "docker-compose.override.yml"];
 
 /// The file to read; `None` with a problem where there is not exactly one.
 pub(super) fn file(request: &LoadRequest, sink: &Sink) -> Option<PathBuf> {
@@ -28,10 +19,7 @@ pub(super) fn file(request: &LoadRequest, sink: &Sink) -> Option<PathBuf> {
         [] => default_file(&request.working_dir, sink),
         [one] => Some(one.clone()),
         [_, second, ..] => {
-            sink.push(Problem::of_file(
-                second,
-                "merging several compose files is not supported yet",
-            ));
+            sink.push(Problem::of_file(second, "merging several compose files is not supported yet"));
             None
         }
     }
@@ -47,17 +35,11 @@ fn default_file(directory: &Path, sink: &Sink) -> Option<PathBuf> {
     };
     if let Some(other) = OVERRIDES.iter().find(there) {
         let hint = format!("name the one file to read: --file {name}");
-        let problem = Problem::of_file(
-            &directory.join(other),
-            "merging several compose files is not supported yet",
-        );
+        let problem = Problem::of_file(&directory.join(other), "merging several compose files is not supported yet");
         sink.push(problem.with_hint(hint));
     }
     let file = directory.join(name);
-    Some(
-        file.strip_prefix(".")
-            .map_or_else(|_| file.clone(), Path::to_owned),
-    )
+    Some(file.strip_prefix(".").map_or_else(|_| file.clone(), Path::to_owned))
 }
 
 /// The project's name: asked for, `COMPOSE_PROJECT_NAME`, `name:`, or the directory's.
@@ -68,18 +50,9 @@ pub(super) fn project_name(
     variables: &ProjectVariables<'_>,
     sink: &Sink,
 ) -> String {
-    let asked = request
-        .project_name
-        .clone()
-        .map(|name| (name, "the project name asked for"));
-    let variable = || {
-        variables
-            .get("COMPOSE_PROJECT_NAME")
-            .filter(|name| !name.is_empty())
-    };
-    if let Some((name, source)) =
-        asked.or_else(|| variable().map(|name| (name, "COMPOSE_PROJECT_NAME")))
-    {
+    let asked = request.project_name.clone().map(|name| (name, "the project name asked for"));
+    let variable = || variables.get("COMPOSE_PROJECT_NAME").filter(|name| !name.is_empty());
+    if let Some((name, source)) = asked.or_else(|| variable().map(|name| (name, "COMPOSE_PROJECT_NAME"))) {
         if !names::is_project_name(&name) {
             let message = format!("{source} is {name:?}, which is no project name");
             sink.push(Problem::of_file(file, message).with_hint(names::PROJECT_RULE));
@@ -95,15 +68,9 @@ pub(super) fn project_name(
 fn declared_name(node: &Node, variables: &ProjectVariables<'_>, sink: &Sink) -> String {
     let mut node = node.clone();
     variables.apply(&mut node, sink);
-    let name = crate::yaml::text(sink, &node)
-        .unwrap_or_default()
-        .to_owned();
+    let name = crate::yaml::text(sink, &node).unwrap_or_default().to_owned();
     if !names::is_project_name(&name) {
-        sink.report_hint(
-            &node,
-            format!("{name:?} is no project name"),
-            names::PROJECT_RULE,
-        );
+        sink.report_hint(&node, format!("{name:?} is no project name"), names::PROJECT_RULE);
     }
     name
 }

@@ -41,18 +41,13 @@ pub(super) fn ports(services: &Services, ports: &BTreeMap<String, Vec<NotedPort>
                 continue;
             };
             let others = claims.entry((published, port.protocol)).or_default();
-            let clash = others.iter().find(|(other, ip)| {
-                overlap(*ip, port.host_ip) && may_share_host(&services[*other], &services[name])
-            });
+            let clash = others
+                .iter()
+                .find(|(other, ip)| overlap(*ip, port.host_ip) && may_share_host(&services[*other], &services[name]));
             if let Some((other, _)) = clash {
                 let protocol = port.protocol.as_str();
-                let message = format!(
-                    "the port {published}/{protocol} is published already by the service {other:?}"
-                );
-                sink.push(Problem {
-                    message,
-                    ..port.place.clone()
-                });
+                let message = format!("the port {published}/{protocol} is published already by the service {other:?}");
+                sink.push(Problem { message, ..port.place.clone() });
             }
             others.push((name, port.host_ip));
         }
@@ -61,9 +56,7 @@ pub(super) fn ports(services: &Services, ports: &BTreeMap<String, Vec<NotedPort>
 
 fn overlap(a: Option<IpAddr>, b: Option<IpAddr>) -> bool {
     match (a, b) {
-        (Some(a), Some(b)) => {
-            a == b || (a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified()))
-        }
+        (Some(a), Some(b)) => a == b || (a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified())),
         _ => true,
     }
 }
@@ -84,10 +77,7 @@ pub(super) fn container_names(services: &Services, root: &Node, sink: &Sink) {
         if let Some(owner) = owners.insert(container, name)
             && let Some(node) = field(root, name, "container_name")
         {
-            sink.report(
-                node,
-                format!("the name {container:?} is taken already by the service {owner:?}"),
-            );
+            sink.report(node, format!("the name {container:?} is taken already by the service {owner:?}"));
         }
     }
 }

@@ -19,11 +19,7 @@ pub(super) struct ProjectVariables<'a> {
 
 impl<'a> ProjectVariables<'a> {
     /// Reads `.env` of the directory where there is one.
-    pub(super) fn read(
-        environment: &'a BTreeMap<String, String>,
-        directory: &Path,
-        sink: &Sink,
-    ) -> Self {
+    pub(super) fn read(environment: &'a BTreeMap<String, String>, directory: &Path, sink: &Sink) -> Self {
         let file = directory.join(".env");
         let outside = |name: &str| environment.get(name).cloned();
         let mut dotenv = BTreeMap::new();
@@ -33,12 +29,7 @@ impl<'a> ProjectVariables<'a> {
                 Err(message) => sink.push(Problem::of_file(&file, message)),
             }
         }
-        Self {
-            environment,
-            dotenv,
-            project: None,
-            unset: RefCell::default(),
-        }
+        Self { environment, dotenv, project: None, unset: RefCell::default() }
     }
 
     /// Replaces the variables in every scalar below `node`.
@@ -69,16 +60,8 @@ impl<'a> ProjectVariables<'a> {
 
 impl Variables for ProjectVariables<'_> {
     fn get(&self, name: &str) -> Option<String> {
-        let known = self
-            .environment
-            .get(name)
-            .or_else(|| self.dotenv.get(name))
-            .cloned();
-        known.or_else(|| {
-            self.project
-                .clone()
-                .filter(|_| name == "COMPOSE_PROJECT_NAME")
-        })
+        let known = self.environment.get(name).or_else(|| self.dotenv.get(name)).cloned();
+        known.or_else(|| self.project.clone().filter(|_| name == "COMPOSE_PROJECT_NAME"))
     }
 
     fn unset(&self, name: &str) {

@@ -5,9 +5,8 @@ use std::time::Duration;
 use bollard::errors::Error as ApiError;
 use bollard::models::{NetworkConnectRequest, VolumeCreateRequest};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, ImportImageOptionsBuilder, LogsOptionsBuilder,
-    RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder, RenameContainerOptionsBuilder,
-    StopContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, ImportImageOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+    RemoveVolumeOptionsBuilder, RenameContainerOptionsBuilder, StopContainerOptionsBuilder,
 };
 use bollard::{API_DEFAULT_VERSION, Docker as Api};
 use bytes::Bytes;
@@ -18,9 +17,7 @@ use crate::plan::volume_labels;
 use crate::state::{EngineState, ImageFacts};
 
 use super::transport::connect;
-use super::{
-    ArchiveStream, ContainerSpec, ContainerStatus, Dialer, Engine, EngineError, create, observe,
-};
+use super::{ArchiveStream, ContainerSpec, ContainerStatus, Dialer, Engine, EngineError, create, observe};
 
 /// A request that only asks or flips a switch.
 const QUICK: Duration = Duration::from_secs(120);
@@ -40,28 +37,17 @@ impl Docker {
     /// # Errors
     /// [`EngineError::Unreachable`] where nothing answers as an engine does.
     pub async fn connect(control: Dialer, bulk: Dialer) -> Result<Self, EngineError> {
-        let unreachable = |e: ApiError| EngineError::Unreachable {
-            reason: root_cause(&e),
-        };
-        let quick = connect(control, QUICK, API_DEFAULT_VERSION)?
-            .negotiate_version()
-            .await
-            .map_err(unreachable)?;
+        let unreachable = |e: ApiError| EngineError::Unreachable { reason: root_cause(&e) };
+        let quick = connect(control, QUICK, API_DEFAULT_VERSION)?.negotiate_version().await.map_err(unreachable)?;
         let bulk = connect(bulk, BULK, &quick.client_version())?;
         Ok(Self { quick, bulk })
     }
 
     /// A saved tarball of these images.
-    pub fn save(
-        &self,
-        references: &[String],
-    ) -> impl Stream<Item = Result<Bytes, EngineError>> + Send + 'static {
+    pub fn save(&self, references: &[String]) -> impl Stream<Item = Result<Bytes, EngineError>> + Send + 'static {
         let what = format!("saving {}", references.join(", "));
         let names: Vec<&str> = references.iter().map(String::as_str).collect();
-        self.bulk
-            .export_images(&names)
-            .map_err(move |e| refused(what.clone(), e))
-            .boxed()
+        self.bulk.export_images(&names).map_err(move |e| refused(what.clone(), e)).boxed()
     }
 }
 
@@ -73,9 +59,7 @@ impl Engine for Docker {
     async fn image_facts(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
         match self.quick.inspect_image(reference).await {
             Ok(image) => Ok(Some(observe::image_facts(&image))),
-            Err(ApiError::DockerResponseServerError {
-                status_code: 404, ..
-            }) => Ok(None),
+            Err(ApiError::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
             Err(e) => Err(refused(format!("inspecting image {reference}"), e)),
         }
     }
@@ -92,18 +76,11 @@ impl Engine for Docker {
     async fn create_network(&self, project: &Project, key: &str) -> Result<(), EngineError> {
         let request = create::network(project, key);
         let what = format!("creating network {}", request.name);
-        self.quick
-            .create_network(request)
-            .await
-            .map(drop)
-            .map_err(|e| refused(what, e))
+        self.quick.create_network(request).await.map(drop).map_err(|e| refused(what, e))
     }
 
     async fn remove_network(&self, name: &str) -> Result<(), EngineError> {
-        self.quick
-            .remove_network(name)
-            .await
-            .map_err(|e| refused(format!("removing network {name}"), e))
+        self.quick.remove_network(name).await.map_err(|e| refused(format!("removing network {name}"), e))
     }
 
     async fn create_volume(&self, project: &Project, key: &str) -> Result<(), EngineError> {
@@ -116,56 +93,35 @@ impl Engine for Docker {
             ..Default::default()
         };
         let what = format!("creating volume {}", volume.name);
-        self.quick
-            .create_volume(request)
-            .await
-            .map(drop)
-            .map_err(|e| refused(what, e))
+        self.quick.create_volume(request).await.map(drop).map_err(|e| refused(what, e))
     }
 
     async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
         let options = RemoveVolumeOptionsBuilder::default().build();
         let what = format!("removing volume {name}");
-        self.quick
-            .remove_volume(name, Some(options))
-            .await
-            .map_err(|e| refused(what, e))
+        self.quick.remove_volume(name, Some(options)).await.map_err(|e| refused(what, e))
     }
 
     async fn create_container(&self, spec: ContainerSpec<'_>) -> Result<String, EngineError> {
         let what = format!("creating container {}", spec.name);
         let image = self.quick.inspect_image(spec.image).await;
-        let image_id = image
-            .map_err(|e| refused(what.clone(), e))?
-            .id
-            .unwrap_or_default();
-        let options = CreateContainerOptionsBuilder::default()
-            .name(spec.name)
-            .build();
+        let image_id = image.map_err(|e| refused(what.clone(), e))?.id.unwrap_or_default();
+        let options = CreateContainerOptionsBuilder::default().name(spec.name).build();
         let body = create::container(spec, &image_id);
         let made = self.quick.create_container(Some(options), body).await;
         let id = made.map_err(|e| refused(what.clone(), e))?.id;
         for (network, endpoint) in create::further_networks(spec) {
-            let request = NetworkConnectRequest {
-                container: id.clone(),
-                endpoint_config: Some(endpoint),
-            };
+            let request = NetworkConnectRequest { container: id.clone(), endpoint_config: Some(endpoint) };
             if let Err(e) = self.quick.connect_network(&network, request).await {
                 let _ = self.remove(&id).await;
-                return Err(refused(
-                    format!("connecting {} to network {network}", spec.name),
-                    e,
-                ));
+                return Err(refused(format!("connecting {} to network {network}", spec.name), e));
             }
         }
         Ok(id)
     }
 
     async fn start(&self, id: &str) -> Result<(), EngineError> {
-        self.quick
-            .start_container(id, None)
-            .await
-            .map_err(|e| refused("starting the container".into(), e))
+        self.quick.start_container(id, None).await.map_err(|e| refused("starting the container".into(), e))
     }
 
     async fn stop(&self, id: &str, grace: Option<Duration>) -> Result<(), EngineError> {
@@ -178,10 +134,7 @@ impl Engine for Docker {
     }
 
     async fn remove(&self, id: &str) -> Result<(), EngineError> {
-        let options = RemoveContainerOptionsBuilder::default()
-            .force(true)
-            .v(true)
-            .build();
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
         let removed = self.quick.remove_container(id, Some(options)).await;
         removed.map_err(|e| refused("removing the container".into(), e))
     }
@@ -194,49 +147,29 @@ impl Engine for Docker {
 
     async fn status(&self, id: &str) -> Result<ContainerStatus, EngineError> {
         let inspected = self.quick.inspect_container(id, None).await;
-        Ok(observe::status(&inspected.map_err(|e| {
-            refused("inspecting the container".into(), e)
-        })?))
+        Ok(observe::status(&inspected.map_err(|e| refused("inspecting the container".into(), e))?))
     }
 
     async fn logs(&self, id: &str, lines: usize) -> Result<Vec<String>, EngineError> {
-        let options = LogsOptionsBuilder::default()
-            .stdout(true)
-            .stderr(true)
-            .tail(&lines.to_string())
-            .build();
+        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
         let output: Vec<_> = self
             .quick
             .logs(id, Some(options))
             .map_err(|e| refused("reading the container's log".into(), e))
             .try_collect()
             .await?;
-        let text: String = output
-            .iter()
-            .map(|o| String::from_utf8_lossy(o.as_ref()).into_owned())
-            .collect();
+        let text: String = output.iter().map(|o| String::from_utf8_lossy(o.as_ref()).into_owned()).collect();
         Ok(text.lines().map(str::to_owned).collect())
     }
 }
 
 pub(super) fn refused(what: String, error: ApiError) -> EngineError {
     match error {
-        ApiError::DockerResponseServerError {
-            status_code,
-            message,
-        } => EngineError::Refused {
-            what,
-            message,
-            status: status_code,
-        },
-        ApiError::DockerStreamError { error } => EngineError::Refused {
-            what,
-            message: error,
-            status: 0,
-        },
-        other => EngineError::Unreachable {
-            reason: format!("{what}: {}", root_cause(&other)),
-        },
+        ApiError::DockerResponseServerError { status_code, message } => {
+            EngineError::Refused { what, message, status: status_code }
+        }
+        ApiError::DockerStreamError { error } => EngineError::Refused { what, message: error, status: 0 },
+        other => EngineError::Unreachable { reason: format!("{what}: {}", root_cause(&other)) },
     }
 }
 

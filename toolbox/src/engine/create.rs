@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, DeviceMapping, EndpointIpamConfig, EndpointSettings, HealthConfig,
-    HostConfig, HostConfigLogConfig, Ipam, IpamConfig, MountBindOptions,
-    MountBindOptionsPropagationEnum, MountTmpfsOptions, MountType, MountVolumeOptions,
-    NetworkCreateRequest, NetworkingConfig, PortBinding, PortMap, ResourcesUlimits,
+    ContainerCreateBody, DeviceMapping, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig,
+    HostConfigLogConfig, Ipam, IpamConfig, MountBindOptions, MountBindOptionsPropagationEnum, MountTmpfsOptions,
+    MountType, MountVolumeOptions, NetworkCreateRequest, NetworkingConfig, PortBinding, PortMap, ResourcesUlimits,
     RestartPolicy as ApiRestart, RestartPolicyNameEnum,
 };
 
@@ -26,28 +25,16 @@ pub(super) fn container(spec: ContainerSpec<'_>, image_id: &str) -> ContainerCre
         user: service.user.clone(),
         tty: Some(service.tty),
         open_stdin: Some(service.stdin_open),
-        env: Some(
-            service
-                .environment
-                .iter()
-                .map(|(k, v)| format!("{k}={v}"))
-                .collect(),
-        ),
+        env: Some(service.environment.iter().map(|(k, v)| format!("{k}={v}")).collect()),
         cmd: service.command.clone(),
         entrypoint: service.entrypoint.clone(),
         working_dir: service.working_dir.clone(),
-        labels: Some(
-            container_labels(spec.project, service, image_id)
-                .into_iter()
-                .collect(),
-        ),
+        labels: Some(container_labels(spec.project, service, image_id).into_iter().collect()),
         healthcheck: service.healthcheck.as_ref().map(healthcheck),
         exposed_ports: Some(exposed_ports(service)),
         volumes: Some(anonymous_volumes(service)),
         stop_signal: service.stop_signal.clone(),
-        stop_timeout: service
-            .stop_grace_period
-            .map(|d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX)),
+        stop_timeout: service.stop_grace_period.map(|d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX)),
         host_config: Some(host_config(spec)),
         networking_config: first_network(spec),
         ..Default::default()
@@ -59,13 +46,7 @@ fn host_config(spec: ContainerSpec<'_>) -> HostConfig {
     HostConfig {
         port_bindings: Some(port_bindings(service)),
         restart_policy: Some(restart(service.restart)),
-        mounts: Some(
-            service
-                .mounts
-                .iter()
-                .filter_map(|m| mount(spec.project, m))
-                .collect(),
-        ),
+        mounts: Some(service.mounts.iter().filter_map(|m| mount(spec.project, m)).collect()),
         tmpfs: Some(service.tmpfs.clone().into_iter().collect()),
         network_mode: network_mode(spec),
         readonly_rootfs: Some(service.read_only),
@@ -87,14 +68,8 @@ fn host_config(spec: ContainerSpec<'_>) -> HostConfig {
         memory_reservation: service.mem_reservation.map(saturate),
         nano_cpus: service.nano_cpus,
         pids_limit: service.pids_limit,
-        pid_mode: service
-            .pid
-            .as_deref()
-            .map(|m| namespace_mode(spec.project, m)),
-        ipc_mode: service
-            .ipc
-            .as_deref()
-            .map(|m| namespace_mode(spec.project, m)),
+        pid_mode: service.pid.as_deref().map(|m| namespace_mode(spec.project, m)),
+        ipc_mode: service.ipc.as_deref().map(|m| namespace_mode(spec.project, m)),
         log_config: service.logging.as_ref().map(|l| HostConfigLogConfig {
             typ: l.driver.clone(),
             config: Some(l.options.clone().into_iter().collect()),
@@ -127,14 +102,8 @@ fn healthcheck(check: &Healthcheck) -> HealthConfig {
 }
 
 fn exposed_ports(service: &Service) -> Vec<String> {
-    let published = service
-        .ports
-        .iter()
-        .map(|p| format!("{}/{}", p.target, p.protocol.as_str()));
-    let exposed = service
-        .expose
-        .iter()
-        .map(|p| format!("{}/{}", p.port, p.protocol.as_str()));
+    let published = service.ports.iter().map(|p| format!("{}/{}", p.target, p.protocol.as_str()));
+    let exposed = service.expose.iter().map(|p| format!("{}/{}", p.port, p.protocol.as_str()));
     let mut ports: Vec<String> = published.chain(exposed).collect();
     ports.sort();
     ports.dedup();
@@ -149,11 +118,7 @@ fn port_bindings(service: &Service) -> PortMap {
             host_ip: port.host_ip.map(|ip| ip.to_string()),
             host_port: Some(port.published.map(|p| p.to_string()).unwrap_or_default()),
         };
-        bindings
-            .entry(key)
-            .or_insert_with(|| Some(Vec::new()))
-            .get_or_insert_default()
-            .push(binding);
+        bindings.entry(key).or_insert_with(|| Some(Vec::new())).get_or_insert_default().push(binding);
     }
     bindings
 }
@@ -165,17 +130,11 @@ fn restart(policy: RestartPolicy) -> ApiRestart {
         RestartPolicy::OnFailure { max } => (RestartPolicyNameEnum::ON_FAILURE, max.map(i64::from)),
         RestartPolicy::UnlessStopped => (RestartPolicyNameEnum::UNLESS_STOPPED, None),
     };
-    ApiRestart {
-        name: Some(name),
-        maximum_retry_count,
-    }
+    ApiRestart { name: Some(name), maximum_retry_count }
 }
 
 fn anonymous_volumes(service: &Service) -> Vec<String> {
-    let anonymous = service
-        .mounts
-        .iter()
-        .filter(|m| m.source == MountSource::Anonymous);
+    let anonymous = service.mounts.iter().filter(|m| m.source == MountSource::Anonymous);
     anonymous.map(|m| m.target.clone()).collect()
 }
 
@@ -188,12 +147,7 @@ fn mount(project: &Project, mount: &Mount) -> Option<bollard::models::Mount> {
     };
     match &mount.source {
         MountSource::Anonymous => return None,
-        MountSource::Bind {
-            path,
-            create_host_path,
-            propagation,
-            ..
-        } => {
+        MountSource::Bind { path, create_host_path, propagation, .. } => {
             body.typ = Some(MountType::BIND);
             body.source = Some(path.clone());
             body.bind_options = Some(MountBindOptions {
@@ -205,19 +159,12 @@ fn mount(project: &Project, mount: &Mount) -> Option<bollard::models::Mount> {
         MountSource::Volume { key, nocopy } => {
             body.typ = Some(MountType::VOLUME);
             body.source = Some(project.volumes[key].name.clone());
-            body.volume_options = Some(MountVolumeOptions {
-                no_copy: nocopy.then_some(true),
-                ..Default::default()
-            });
+            body.volume_options = Some(MountVolumeOptions { no_copy: nocopy.then_some(true), ..Default::default() });
         }
         MountSource::Tmpfs { size, mode } => {
             body.typ = Some(MountType::TMPFS);
             let mode = mode.map(i64::from);
-            body.tmpfs_options = Some(MountTmpfsOptions {
-                size_bytes: size.map(saturate),
-                mode,
-                ..Default::default()
-            });
+            body.tmpfs_options = Some(MountTmpfsOptions { size_bytes: size.map(saturate), mode, ..Default::default() });
         }
     }
     Some(body)
@@ -240,38 +187,19 @@ fn device(spec: &str) -> DeviceMapping {
 fn ulimits(service: &Service) -> Vec<ResourcesUlimits> {
     let limits = service.ulimits.iter();
     limits
-        .map(|(name, l)| ResourcesUlimits {
-            name: Some(name.clone()),
-            soft: Some(l.soft),
-            hard: Some(l.hard),
-        })
+        .map(|(name, l)| ResourcesUlimits { name: Some(name.clone()), soft: Some(l.soft), hard: Some(l.hard) })
         .collect()
 }
 
 /// `service:NAME` is Compose's word; the engine knows `container:NAME`.
 fn namespace_mode(project: &Project, mode: &str) -> String {
-    let service = mode
-        .strip_prefix("service:")
-        .and_then(|name| project.services.get(name));
-    service.map_or_else(
-        || mode.to_owned(),
-        |s| format!("container:{}", container_name(project, s)),
-    )
+    let service = mode.strip_prefix("service:").and_then(|name| project.services.get(name));
+    service.map_or_else(|| mode.to_owned(), |s| format!("container:{}", container_name(project, s)))
 }
 
 fn network_mode(spec: ContainerSpec<'_>) -> Option<String> {
-    let first = spec
-        .service
-        .networks
-        .keys()
-        .next()
-        .map(|key| spec.project.networks[key].name.clone());
-    first.or_else(|| {
-        spec.service
-            .network_mode
-            .as_deref()
-            .map(|m| namespace_mode(spec.project, m))
-    })
+    let first = spec.service.networks.keys().next().map(|key| spec.project.networks[key].name.clone());
+    first.or_else(|| spec.service.network_mode.as_deref().map(|m| namespace_mode(spec.project, m)))
 }
 
 /// Engines before 1.44 take one network when a container is created.
@@ -285,8 +213,7 @@ fn first_network(spec: ContainerSpec<'_>) -> Option<NetworkingConfig> {
 /// The networks that the container is connected to after it was created.
 pub(super) fn further_networks(spec: ContainerSpec<'_>) -> Vec<(String, EndpointSettings)> {
     let keys = spec.service.networks.keys().skip(1);
-    keys.map(|key| (spec.project.networks[key].name.clone(), endpoint(spec, key)))
-        .collect()
+    keys.map(|key| (spec.project.networks[key].name.clone(), endpoint(spec, key))).collect()
 }
 
 fn endpoint(spec: ContainerSpec<'_>, key: &str) -> EndpointSettings {
@@ -325,13 +252,7 @@ pub(super) fn network(project: &Project, key: &str) -> NetworkCreateRequest {
         options: Some(network.driver_opts.clone().into_iter().collect()),
         labels: Some(network_labels(project, key).into_iter().collect()),
         ipam: has_ipam.then(|| Ipam {
-            driver: Some(
-                network
-                    .ipam
-                    .driver
-                    .clone()
-                    .unwrap_or_else(|| "default".into()),
-            ),
+            driver: Some(network.ipam.driver.clone().unwrap_or_else(|| "default".into())),
             config: Some(pools),
             options: None,
         }),

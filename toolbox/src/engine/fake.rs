@@ -35,29 +35,15 @@ pub(crate) struct FakeEngine(Mutex<Inner>);
 impl FakeEngine {
     /// A container that was there before.
     pub(crate) fn with_container(self, id: &str, name: &str, state: &str) -> Self {
-        let status = ContainerStatus {
-            state: state.into(),
-            ..Default::default()
-        };
-        let container = FakeContainer {
-            name: name.into(),
-            status,
-        };
-        self.0
-            .lock()
-            .unwrap()
-            .containers
-            .insert(id.into(), container);
+        let status = ContainerStatus { state: state.into(), ..Default::default() };
+        let container = FakeContainer { name: name.into(), status };
+        self.0.lock().unwrap().containers.insert(id.into(), container);
         self
     }
 
     /// What health containers of this service show once they run.
     pub(crate) fn with_health(self, service: &str, health: &str) -> Self {
-        self.0
-            .lock()
-            .unwrap()
-            .health
-            .insert(service.into(), health.into());
+        self.0.lock().unwrap().health.insert(service.into(), health.into());
         self
     }
 
@@ -75,11 +61,7 @@ impl FakeEngine {
     /// Name and state of every container, sorted.
     pub(crate) fn containers(&self) -> Vec<(String, String)> {
         let inner = self.0.lock().unwrap();
-        let mut all: Vec<_> = inner
-            .containers
-            .values()
-            .map(|c| (c.name.clone(), c.status.state.clone()))
-            .collect();
+        let mut all: Vec<_> = inner.containers.values().map(|c| (c.name.clone(), c.status.state.clone())).collect();
         all.sort();
         all
     }
@@ -89,11 +71,7 @@ impl FakeEngine {
         let number = inner.calls.len();
         inner.calls.push(what.clone());
         if inner.fail_at == Some(number) {
-            return Err(EngineError::Refused {
-                what,
-                message: "injected fault".into(),
-                status: 500,
-            });
+            return Err(EngineError::Refused { what, message: "injected fault".into(), status: 500 });
         }
         Ok(act(&mut inner))
     }
@@ -142,23 +120,9 @@ impl Engine for FakeEngine {
         self.call(format!("create {}", spec.name), |inner| {
             inner.made += 1;
             let id = format!("new{}", inner.made);
-            let health = inner
-                .health
-                .get(&spec.service.name)
-                .cloned()
-                .or_else(|| Some("healthy".into()));
-            let status = ContainerStatus {
-                state: "created".into(),
-                health,
-                ..Default::default()
-            };
-            inner.containers.insert(
-                id.clone(),
-                FakeContainer {
-                    name: spec.name.to_owned(),
-                    status,
-                },
-            );
+            let health = inner.health.get(&spec.service.name).cloned().or_else(|| Some("healthy".into()));
+            let status = ContainerStatus { state: "created".into(), health, ..Default::default() };
+            inner.containers.insert(id.clone(), FakeContainer { name: spec.name.to_owned(), status });
             id
         })
     }
@@ -178,20 +142,9 @@ impl Engine for FakeEngine {
     }
 
     async fn rename(&self, id: &str, name: &str) -> Result<(), EngineError> {
-        if self
-            .0
-            .lock()
-            .unwrap()
-            .containers
-            .get(id)
-            .is_some_and(|c| c.name == name)
-        {
+        if self.0.lock().unwrap().containers.get(id).is_some_and(|c| c.name == name) {
             let message = "renaming a container with the same name as its current name".into();
-            return Err(EngineError::Refused {
-                what: "rename".into(),
-                message,
-                status: 400,
-            });
+            return Err(EngineError::Refused { what: "rename".into(), message, status: 400 });
         }
         self.call(format!("rename {id} {name}"), |inner| {
             if let Some(container) = inner.containers.get_mut(id) {
@@ -201,14 +154,7 @@ impl Engine for FakeEngine {
     }
 
     async fn status(&self, id: &str) -> Result<ContainerStatus, EngineError> {
-        Ok(self
-            .0
-            .lock()
-            .unwrap()
-            .containers
-            .get(id)
-            .map(|c| c.status.clone())
-            .unwrap_or_default())
+        Ok(self.0.lock().unwrap().containers.get(id).map(|c| c.status.clone()).unwrap_or_default())
     }
 
     async fn logs(&self, _: &str, _: usize) -> Result<Vec<String>, EngineError> {

@@ -68,15 +68,10 @@ impl EngineError {
             return None;
         };
         if message.contains("no space left on device") {
-            return Some(
-                "make room on the host (docker image prune, docker system df) and deploy again"
-                    .into(),
-            );
+            return Some("make room on the host (docker image prune, docker system df) and deploy again".into());
         }
-        let taken = message.contains("port is already allocated")
-            || message.contains("address already in use");
-        taken
-            .then(|| "free the port on the host, or publish another one in the compose file".into())
+        let taken = message.contains("port is already allocated") || message.contains("address already in use");
+        taken.then(|| "free the port on the host, or publish another one in the compose file".into())
     }
 }
 
@@ -115,54 +110,31 @@ pub trait Engine: Send + Sync + 'static {
     /// One snapshot of everything.
     fn observe(&self) -> impl Future<Output = Result<EngineState, EngineError>> + Send;
     /// The facts of an image, `None` where the engine does not hold it.
-    fn image_facts(
-        &self,
-        reference: &str,
-    ) -> impl Future<Output = Result<Option<ImageFacts>, EngineError>> + Send;
+    fn image_facts(&self, reference: &str) -> impl Future<Output = Result<Option<ImageFacts>, EngineError>> + Send;
     /// Loads a saved tarball. What it answers is not proof: inspect afterwards.
     fn load(&self, archive: ArchiveStream) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Creates the project's network with this key.
-    fn create_network(
-        &self,
-        project: &Project,
-        key: &str,
-    ) -> impl Future<Output = Result<(), EngineError>> + Send;
+    fn create_network(&self, project: &Project, key: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Removes a network.
     fn remove_network(&self, name: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Creates the project's volume with this key.
-    fn create_volume(
-        &self,
-        project: &Project,
-        key: &str,
-    ) -> impl Future<Output = Result<(), EngineError>> + Send;
+    fn create_volume(&self, project: &Project, key: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Removes a volume and what it holds.
     fn remove_volume(&self, name: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Creates a container without starting it; returns its id.
-    fn create_container(
-        &self,
-        spec: ContainerSpec<'_>,
-    ) -> impl Future<Output = Result<String, EngineError>> + Send;
+    fn create_container(&self, spec: ContainerSpec<'_>) -> impl Future<Output = Result<String, EngineError>> + Send;
     /// Starts a container.
     fn start(&self, id: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Stops a container; `grace` replaces its own stop timeout.
-    fn stop(
-        &self,
-        id: &str,
-        grace: Option<Duration>,
-    ) -> impl Future<Output = Result<(), EngineError>> + Send;
+    fn stop(&self, id: &str, grace: Option<Duration>) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Removes a container, running or not, and its anonymous volumes.
     fn remove(&self, id: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Gives a container another name.
     fn rename(&self, id: &str, name: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// How a container does.
-    fn status(&self, id: &str)
-    -> impl Future<Output = Result<ContainerStatus, EngineError>> + Send;
+    fn status(&self, id: &str) -> impl Future<Output = Result<ContainerStatus, EngineError>> + Send;
     /// The last lines that a container wrote.
-    fn logs(
-        &self,
-        id: &str,
-        lines: usize,
-    ) -> impl Future<Output = Result<Vec<String>, EngineError>> + Send;
+    fn logs(&self, id: &str, lines: usize) -> impl Future<Output = Result<Vec<String>, EngineError>> + Send;
 }
 
 /// The engine's usual socket.

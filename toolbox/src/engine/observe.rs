@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use bollard::Docker as Api;
 use bollard::models::{
-    ContainerInspectResponse, ContainerSummary, ImageInspect, PortSummaryTypeEnum, SystemInfo,
-    SystemVersion,
+    ContainerInspectResponse, ContainerSummary, ImageInspect, PortSummaryTypeEnum, SystemInfo, SystemVersion,
 };
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptions, ListVolumesOptions,
@@ -33,16 +32,10 @@ pub(super) async fn snapshot(api: &Api) -> Result<EngineState, EngineError> {
         let what = format!("asking the engine for {what}");
         move |e| refused(what, e)
     };
-    let (info, version) = (
-        info.map_err(ask("its state"))?,
-        version.map_err(ask("its version"))?,
-    );
+    let (info, version) = (info.map_err(ask("its state"))?, version.map_err(ask("its version"))?);
     let containers = containers.map_err(ask("its containers"))?;
     let networks = networks.map_err(ask("its networks"))?;
-    let volumes = volumes
-        .map_err(ask("its volumes"))?
-        .volumes
-        .unwrap_or_default();
+    let volumes = volumes.map_err(ask("its volumes"))?.volumes.unwrap_or_default();
     let mut state = system(&info, &version);
     state.images = images?;
     state.containers = containers.iter().map(container).collect();
@@ -64,15 +57,8 @@ fn system(info: &SystemInfo, version: &SystemVersion) -> EngineState {
 
 fn store(info: &SystemInfo) -> Store {
     let mut pairs = info.driver_status.iter().flatten();
-    let snapshotter = pairs.any(|p| {
-        p.iter()
-            .any(|text| text.starts_with("io.containerd.snapshotter"))
-    });
-    if snapshotter {
-        Store::Containerd
-    } else {
-        Store::Classic
-    }
+    let snapshotter = pairs.any(|p| p.iter().any(|text| text.starts_with("io.containerd.snapshotter")));
+    if snapshotter { Store::Containerd } else { Store::Classic }
 }
 
 async fn images(api: &Api) -> Result<Vec<ObservedImage>, EngineError> {
@@ -89,50 +75,29 @@ async fn images(api: &Api) -> Result<Vec<ObservedImage>, EngineError> {
             },
         }
     });
-    Ok(try_join_all(inspected)
-        .await?
-        .into_iter()
-        .flatten()
-        .collect())
+    Ok(try_join_all(inspected).await?.into_iter().flatten().collect())
 }
 
 fn observed_image(image: &ImageInspect) -> ObservedImage {
     let tags = image.repo_tags.iter().flatten();
-    let references = tags
-        .filter_map(|t| Reference::parse(t).ok())
-        .map(|r| r.full())
-        .collect();
-    ObservedImage {
-        facts: image_facts(image),
-        references,
-    }
+    let references = tags.filter_map(|t| Reference::parse(t).ok()).map(|r| r.full()).collect();
+    ObservedImage { facts: image_facts(image), references }
 }
 
 /// The facts of an inspected image.
 pub(super) fn image_facts(image: &ImageInspect) -> ImageFacts {
     let layers = image.root_fs.as_ref().and_then(|r| r.layers.as_ref());
-    let layers = layers
-        .into_iter()
-        .flatten()
-        .filter_map(|l| l.parse().ok())
-        .collect();
+    let layers = layers.into_iter().flatten().filter_map(|l| l.parse().ok()).collect();
     let id = image.id.clone().unwrap_or_default();
     let created = image.created.as_ref().map(ToString::to_string);
-    ImageFacts::new(id, layers, created.as_deref(), &image.config).on(
-        image.os.as_deref().unwrap_or_default(),
-        image.architecture.as_deref().unwrap_or_default(),
-    )
+    ImageFacts::new(id, layers, created.as_deref(), &image.config)
+        .on(image.os.as_deref().unwrap_or_default(), image.architecture.as_deref().unwrap_or_default())
 }
 
 fn container(summary: &ContainerSummary) -> ObservedContainer {
     let labels = summary.labels.clone().unwrap_or_default();
     let label = |name: &str| labels.get(&format!("com.docker.compose.{name}")).cloned();
-    let name = summary
-        .names
-        .iter()
-        .flatten()
-        .next()
-        .map(|n| n.trim_start_matches('/').to_owned());
+    let name = summary.names.iter().flatten().next().map(|n| n.trim_start_matches('/').to_owned());
     ObservedContainer {
         id: summary.id.clone().unwrap_or_default(),
         name: name.unwrap_or_default(),
@@ -141,11 +106,7 @@ fn container(summary: &ContainerSummary) -> ObservedContainer {
         config_hash: label("config-hash"),
         oneoff: label("oneoff").is_some_and(|v| v.eq_ignore_ascii_case("true")),
         image_id: summary.image_id.clone().unwrap_or_default(),
-        state: summary
-            .state
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
+        state: summary.state.as_ref().map(ToString::to_string).unwrap_or_default(),
         status: summary.status.clone().unwrap_or_default(),
         published: published(summary),
     }
@@ -154,8 +115,7 @@ fn container(summary: &ContainerSummary) -> ObservedContainer {
 fn published(summary: &ContainerSummary) -> BTreeMap<u16, u16> {
     let ports = summary.ports.iter().flatten();
     let tcp = ports.filter(|p| p.typ.is_none_or(|t| t == PortSummaryTypeEnum::TCP));
-    tcp.filter_map(|p| Some((p.public_port?, p.private_port)))
-        .collect()
+    tcp.filter_map(|p| Some((p.public_port?, p.private_port))).collect()
 }
 
 /// How an inspected container does.
@@ -164,19 +124,10 @@ pub(super) fn status(container: &ContainerInspectResponse) -> ContainerStatus {
         return ContainerStatus::default();
     };
     let health = state.health.as_ref();
-    let word = health
-        .and_then(|h| h.status.as_ref())
-        .map(ToString::to_string);
-    let output = health
-        .and_then(|h| h.log.as_ref())
-        .and_then(|l| l.last())
-        .and_then(|r| r.output.clone());
+    let word = health.and_then(|h| h.status.as_ref()).map(ToString::to_string);
+    let output = health.and_then(|h| h.log.as_ref()).and_then(|l| l.last()).and_then(|r| r.output.clone());
     ContainerStatus {
-        state: state
-            .status
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
+        state: state.status.as_ref().map(ToString::to_string).unwrap_or_default(),
         health: word.filter(|w| w != "none" && !w.is_empty()),
         exit_code: state.exit_code.unwrap_or_default(),
         restarts: container.restart_count.unwrap_or_default(),

@@ -21,8 +21,7 @@ pub trait EngineStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> EngineStream for T {}
 
 /// Opens a new stream to the engine, as often as it is asked.
-pub type Dialer =
-    Arc<dyn Fn() -> BoxFuture<'static, io::Result<Box<dyn EngineStream>>> + Send + Sync>;
+pub type Dialer = Arc<dyn Fn() -> BoxFuture<'static, io::Result<Box<dyn EngineStream>>> + Send + Sync>;
 
 /// Dials a socket of this machine.
 pub fn unix_dialer(path: PathBuf) -> Dialer {
@@ -41,26 +40,14 @@ pub(super) fn connect(
     timeout: Duration,
     version: &ClientVersion,
 ) -> Result<bollard::Docker, EngineError> {
-    let client: Client<Connector, _> =
-        Client::builder(TokioExecutor::new()).build(Connector(dialer));
+    let client: Client<Connector, _> = Client::builder(TokioExecutor::new()).build(Connector(dialer));
     let transport = move |request: BollardRequest| {
         let client = client.clone();
-        Box::pin(async move {
-            client
-                .request(request)
-                .await
-                .map_err(bollard::errors::Error::from)
-        }) as BoxFuture<'static, _>
+        Box::pin(async move { client.request(request).await.map_err(bollard::errors::Error::from) })
+            as BoxFuture<'static, _>
     };
-    bollard::Docker::connect_with_custom_transport(
-        transport,
-        Some("http://docker"),
-        timeout.as_secs(),
-        version,
-    )
-    .map_err(|e| EngineError::Unreachable {
-        reason: e.to_string(),
-    })
+    bollard::Docker::connect_with_custom_transport(transport, Some("http://docker"), timeout.as_secs(), version)
+        .map_err(|e| EngineError::Unreachable { reason: e.to_string() })
 }
 
 #[derive(Clone)]
@@ -101,11 +88,7 @@ impl hyper::rt::Read for DialedStream {
 }
 
 impl hyper::rt::Write for DialedStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(cx, buf)
     }
 

@@ -41,12 +41,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            entries: 65_536,
-            json: 4 << 20,
-            documents: 16 << 20,
-            unpacked: 64 << 30,
-        }
+        Self { entries: 65_536, json: 4 << 20, documents: 16 << 20, unpacked: 64 << 30 }
     }
 }
 
@@ -61,10 +56,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            spool_directory: std::env::temp_dir(),
-        }
+        Self { limits: Limits::default(), spool_directory: std::env::temp_dir() }
     }
 }
 
@@ -82,9 +74,7 @@ pub struct Platform {
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)?;
-        self.variant
-            .iter()
-            .try_for_each(|variant| write!(f, "/{variant}"))
+        self.variant.iter().try_for_each(|variant| write!(f, "/{variant}"))
     }
 }
 
@@ -152,25 +142,14 @@ impl<R: ReadAt> Archive<R> {
 
     /// Indexes and verifies. `on_bytes` is told how many bytes more of the archive have been hashed;
     /// their sum is at most the archive's length.
-    pub fn open_with(
-        source: R,
-        options: &Options,
-        on_bytes: &mut dyn FnMut(u64),
-    ) -> Result<Self, ArchiveError> {
+    pub fn open_with(source: R, options: &Options, on_bytes: &mut dyn FnMut(u64)) -> Result<Self, ArchiveError> {
         let index = Index::read(&source, &options.limits)?;
         let documents = documents::Documents::new(&source, &index, &options.limits);
         let listed = documents.images()?;
         let mut layers = layers::Layers::new(&source, &index, options, on_bytes);
-        let images = listed
-            .into_iter()
-            .map(|image| image.verify(&mut layers))
-            .collect::<Result<_, ArchiveError>>()?;
+        let images = listed.into_iter().map(|image| image.verify(&mut layers)).collect::<Result<_, ArchiveError>>()?;
         let unpacked = layers.into_unpacked();
-        Ok(Self {
-            source,
-            unpacked,
-            images,
-        })
+        Ok(Self { source, unpacked, images })
     }
 
     /// The images, in the archive's order.
@@ -180,20 +159,14 @@ impl<R: ReadAt> Archive<R> {
 
     /// The images of this name: one for each platform in the archive.
     pub fn named(&self, name: &Reference) -> impl Iterator<Item = &ArchivedImage> {
-        self.images
-            .iter()
-            .filter(move |image| image.tags.contains(name))
+        self.images.iter().filter(move |image| image.tags.contains(name))
     }
 
     /// A layer's uncompressed tar. The layer must be one of this archive's.
     pub fn layer(&self, layer: &ArchivedLayer) -> Box<dyn Read + '_> {
         match (layer.location, &self.unpacked) {
-            (Location::Archive { offset }, _) => {
-                Box::new(Section::new(&self.source, offset, layer.size))
-            }
-            (Location::Unpacked { offset }, Some(file)) => {
-                Box::new(Section::new(file, offset, layer.size))
-            }
+            (Location::Archive { offset }, _) => Box::new(Section::new(&self.source, offset, layer.size)),
+            (Location::Unpacked { offset }, Some(file)) => Box::new(Section::new(file, offset, layer.size)),
             (Location::Unpacked { .. }, None) => Box::new(std::io::empty()),
         }
     }

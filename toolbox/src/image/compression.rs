@@ -39,10 +39,7 @@ impl Compression {
     }
 
     /// A reader of the uncompressed bytes; `None` for what is not decoded here.
-    pub(crate) fn decode<'a>(
-        self,
-        reader: impl Read + 'a,
-    ) -> io::Result<Option<Box<dyn Read + 'a>>> {
+    pub(crate) fn decode<'a>(self, reader: impl Read + 'a) -> io::Result<Option<Box<dyn Read + 'a>>> {
         Ok(match self {
             Self::None => Some(Box::new(reader)),
             Self::Gzip => Some(Box::new(MultiGzDecoder::new(reader))),

@@ -56,9 +56,7 @@ impl FromStr for Digest {
     type Err = DigestError;
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
-        text.strip_prefix(PREFIX)
-            .and_then(Self::from_hex)
-            .ok_or_else(|| DigestError(text.to_owned()))
+        text.strip_prefix(PREFIX).and_then(Self::from_hex).ok_or_else(|| DigestError(text.to_owned()))
     }
 }
 
@@ -184,33 +182,16 @@ mod tests {
         let upper = format!("sha256:{}", hex.to_uppercase());
         let md5 = format!("md5:{hex}");
         let (short, long) = (&EMPTY[..70], format!("{EMPTY}0"));
-        for text in [
-            "",
-            "sha256:",
-            hex,
-            &upper,
-            &md5,
-            short,
-            &long,
-            &EMPTY.replace('e', "g"),
-        ] {
+        for text in ["", "sha256:", hex, &upper, &md5, short, &long, &EMPTY.replace('e', "g")] {
             let error = text.parse::<ConfigDigest>().unwrap_err();
             assert_eq!(error, DigestError(text.to_owned()));
         }
-        assert!(
-            serde_json::from_str::<DiffId>("\"latest\"")
-                .unwrap_err()
-                .to_string()
-                .contains("latest")
-        );
+        assert!(serde_json::from_str::<DiffId>("\"latest\"").unwrap_err().to_string().contains("latest"));
     }
 
     #[test]
     fn chain_of_two_layers_is_the_digest_of_both_texts() {
-        let (a, b) = (
-            DiffId::from(Digest::of(b"a")),
-            DiffId::from(Digest::of(b"b")),
-        );
+        let (a, b) = (DiffId::from(Digest::of(b"a")), DiffId::from(Digest::of(b"b")));
         assert_eq!(ChainId::bottom(a).digest(), a.digest());
         let expected = Digest::of(format!("{a} {b}").as_bytes());
         assert_eq!(ChainId::bottom(a).with(b).digest(), expected);

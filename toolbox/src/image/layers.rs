@@ -11,13 +11,11 @@ use super::{ChainId, DiffId};
 
 /// The chain ID of each prefix of these layers: the bottom alone, the lowest two, and so on.
 pub fn chain_ids(layers: &[DiffId]) -> impl Iterator<Item = ChainId> + '_ {
-    layers
-        .iter()
-        .scan(None, |below: &mut Option<ChainId>, layer| {
-            let chain = below.map_or_else(|| ChainId::bottom(*layer), |chain| chain.with(*layer));
-            *below = Some(chain);
-            Some(chain)
-        })
+    layers.iter().scan(None, |below: &mut Option<ChainId>, layer| {
+        let chain = below.map_or_else(|| ChainId::bottom(*layer), |chain| chain.with(*layer));
+        *below = Some(chain);
+        Some(chain)
+    })
 }
 
 /// Every stack that a host holds which has images of these layers (`RootFS.Layers` of each).
@@ -28,11 +26,7 @@ pub fn held_chains<'a>(images: impl IntoIterator<Item = &'a [DiffId]>) -> BTreeS
 /// How many leading layers of an image the host holds: the longest prefix whose chain ID is held.
 pub fn held_prefix(layers: &[DiffId], held: &BTreeSet<ChainId>) -> usize {
     let is_held = |(index, chain)| held.contains(&chain).then_some(index + 1);
-    chain_ids(layers)
-        .enumerate()
-        .filter_map(is_held)
-        .last()
-        .unwrap_or(0)
+    chain_ids(layers).enumerate().filter_map(is_held).last().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -43,10 +37,7 @@ mod tests {
     use super::*;
 
     fn layers(names: &str) -> Vec<DiffId> {
-        names
-            .bytes()
-            .map(|name| Digest::of(&[name]).into())
-            .collect()
+        names.bytes().map(|name| Digest::of(&[name]).into()).collect()
     }
 
     #[test]
@@ -63,11 +54,7 @@ mod tests {
         ] {
             let images: Vec<_> = images.into_iter().map(layers).collect();
             let held = held_chains(images.iter().map(Vec::as_slice));
-            assert_eq!(
-                held_prefix(&layers(wanted), &held),
-                expected,
-                "{wanted} on {images:?}"
-            );
+            assert_eq!(held_prefix(&layers(wanted), &held), expected, "{wanted} on {images:?}");
         }
     }
 

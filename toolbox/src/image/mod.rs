@@ -23,9 +23,7 @@ mod spool;
 mod testing;
 mod verify;
 
-pub use archive::{
-    Archive, ArchiveError, ArchivedImage, ArchivedLayer, Limits, Location, Options, Platform,
-};
+pub use archive::{Archive, ArchiveError, ArchivedImage, ArchivedLayer, Limits, Location, Options, Platform};
 pub use compression::Compression;
 pub use digest::{ChainId, ConfigDigest, DiffId, Digest, DigestError, ManifestDigest};
 pub use layers::{chain_ids, held_chains, held_prefix};

@@ -76,10 +76,7 @@ impl PartialArchive {
             }
             let manifest = documents::manifest(image);
             entries.insert(blob(Digest::of(&manifest)), Content::Bytes(manifest));
-            entries.insert(
-                blob(image.config.digest()),
-                Content::Bytes(image.config_json.clone()),
-            );
+            entries.insert(blob(image.config.digest()), Content::Bytes(image.config_json.clone()));
         }
         let images: Vec<_> = images.iter().map(|(image, _)| image).collect();
         for (name, bytes) in documents::top_level(&images) {
@@ -109,17 +106,9 @@ impl PartialArchive {
     }
 
     /// Writes the archive; `archive` must be the one that the images came from. Flushes `out`.
-    pub fn write_to<R: ReadAt>(
-        &self,
-        archive: &Archive<R>,
-        out: &mut impl Write,
-    ) -> Result<(), PartialError> {
+    pub fn write_to<R: ReadAt>(&self, archive: &Archive<R>, out: &mut impl Write) -> Result<(), PartialError> {
         for folder in FOLDERS {
-            put(
-                out,
-                folder,
-                header(folder, EntryType::Directory, 0).as_bytes(),
-            )?;
+            put(out, folder, header(folder, EntryType::Directory, 0).as_bytes())?;
         }
         for (entry, content) in &self.entries {
             let header = header(entry, EntryType::Regular, content.size());
@@ -131,22 +120,15 @@ impl PartialArchive {
             put(out, entry, &padding(content.size()))?;
         }
         put(out, "the end mark", &[0; END_MARK as usize])?;
-        let failed = |source| PartialError::Write {
-            entry: "the end mark".to_owned(),
-            source,
-        };
+        let failed = |source| PartialError::Write { entry: "the end mark".to_owned(), source };
         out.flush().map_err(failed)
     }
 }
 
-fn merge<'a>(
-    images: impl IntoIterator<Item = (&'a ArchivedImage, usize)>,
-) -> Vec<(ArchivedImage, usize)> {
+fn merge<'a>(images: impl IntoIterator<Item = (&'a ArchivedImage, usize)>) -> Vec<(ArchivedImage, usize)> {
     let mut merged = BTreeMap::new();
     for (image, omitted) in images {
-        let entry = merged
-            .entry(image.config)
-            .or_insert_with(|| (image.clone(), omitted));
+        let entry = merged.entry(image.config).or_insert_with(|| (image.clone(), omitted));
         entry.1 = omitted.min(entry.1);
         entry.0.tags.extend(image.tags.iter().cloned());
         entry.0.tags.sort();
@@ -164,11 +146,7 @@ fn header(name: &str, kind: EntryType, size: u64) -> Header {
     // Every name here is shorter than the field of 100 bytes.
     header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
     header.set_entry_type(kind);
-    header.set_mode(if kind == EntryType::Directory {
-        0o755
-    } else {
-        0o644
-    });
+    header.set_mode(if kind == EntryType::Directory { 0o755 } else { 0o644 });
     header.set_uid(0);
     header.set_gid(0);
     header.set_mtime(0);
@@ -182,10 +160,7 @@ fn padding(size: u64) -> Vec<u8> {
 }
 
 fn put(out: &mut impl Write, entry: &str, bytes: &[u8]) -> Result<(), PartialError> {
-    out.write_all(bytes).map_err(|source| PartialError::Write {
-        entry: entry.to_owned(),
-        source,
-    })
+    out.write_all(bytes).map_err(|source| PartialError::Write { entry: entry.to_owned(), source })
 }
 
 fn copy<R: ReadAt>(
@@ -197,16 +172,12 @@ fn copy<R: ReadAt>(
     let entry = entry.to_owned();
     match pump(archive.layer(layer), out, layer.size) {
         Ok(copied) if copied == layer.size => Ok(()),
-        Ok(_) => Err(PartialError::Read {
-            entry,
-            source: io::ErrorKind::UnexpectedEof.into(),
-        }),
+        Ok(_) => Err(PartialError::Read { entry, source: io::ErrorKind::UnexpectedEof.into() }),
         Err(PumpError::Write { source, .. }) => Err(PartialError::Write { entry, source }),
         Err(PumpError::Read { source }) => Err(PartialError::Read { entry, source }),
-        Err(PumpError::Limit | PumpError::Unsupported) => Err(PartialError::Read {
-            entry,
-            source: io::ErrorKind::InvalidData.into(),
-        }),
+        Err(PumpError::Limit | PumpError::Unsupported) => {
+            Err(PartialError::Read { entry, source: io::ErrorKind::InvalidData.into() })
+        }
     }
 }
 

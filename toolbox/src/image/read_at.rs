@@ -47,11 +47,7 @@ pub(crate) struct Section<'a, R> {
 impl<'a, R: ReadAt> Section<'a, R> {
     pub(crate) fn new(source: &'a R, offset: u64, size: u64) -> Self {
         let end = offset.saturating_add(size);
-        Self {
-            source,
-            position: offset,
-            end,
-        }
+        Self { source, position: offset, end }
     }
 }
 

@@ -30,9 +30,7 @@ pub enum ReferenceError {
     #[error("image reference {0:?} is an image ID, not a name")]
     ImageId(String),
     /// The part before the first slash is no host name with an optional port.
-    #[error(
-        "image reference {reference:?}: {domain:?} is not a registry host with an optional port"
-    )]
+    #[error("image reference {reference:?}: {domain:?} is not a registry host with an optional port")]
     Domain {
         /// The whole text.
         reference: String,
@@ -111,15 +109,8 @@ impl Reference {
         let (domain, path) = split_domain(name);
         check_domain(text, domain)?;
         check_path(text, &path)?;
-        let tag = tag
-            .or(digest.is_none().then_some(DEFAULT_TAG))
-            .map(str::to_owned);
-        Ok(Self {
-            domain: domain.to_owned(),
-            path,
-            tag,
-            digest,
-        })
+        let tag = tag.or(digest.is_none().then_some(DEFAULT_TAG)).map(str::to_owned);
+        Ok(Self { domain: domain.to_owned(), path, tag, digest })
     }
 
     /// The registry, `docker.io` where none was given.
@@ -164,8 +155,7 @@ impl Reference {
 
     fn suffix(&self) -> String {
         let tag = self.tag.iter().map(|tag| format!(":{tag}"));
-        tag.chain(self.digest.iter().map(|digest| format!("@{digest}")))
-            .collect()
+        tag.chain(self.digest.iter().map(|digest| format!("@{digest}"))).collect()
     }
 }
 
@@ -173,10 +163,7 @@ fn split_digest(text: &str) -> Result<(&str, Option<ManifestDigest>), ReferenceE
     let Some((rest, digest)) = text.split_once('@') else {
         return Ok((text, None));
     };
-    let digest = digest.parse().map_err(|source| ReferenceError::Digest {
-        reference: text.to_owned(),
-        source,
-    })?;
+    let digest = digest.parse().map_err(|source| ReferenceError::Digest { reference: text.to_owned(), source })?;
     Ok((rest, Some(digest)))
 }
 
@@ -225,25 +212,17 @@ fn is_domain(domain: &str) -> bool {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (domain, None),
     };
-    let port_is_right =
-        port.is_none_or(|port| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()));
+    let port_is_right = port.is_none_or(|port| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()));
     port_is_right && is_host(host)
 }
 
 fn is_host(host: &str) -> bool {
-    if let Some(v6) = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-    {
+    if let Some(v6) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         return !v6.is_empty() && v6.bytes().all(|b| b.is_ascii_hexdigit() || b == b':');
     }
     let is_label = |label: &str| {
         let edges_are_right = !label.starts_with('-') && !label.ends_with('-');
-        !label.is_empty()
-            && edges_are_right
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        !label.is_empty() && edges_are_right && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
     host.split('.').all(is_label)
 }
@@ -252,17 +231,11 @@ fn check_path(reference: &str, path: &str) -> Result<(), ReferenceError> {
     let text = reference.to_owned();
     if path.bytes().any(|b| b.is_ascii_uppercase()) {
         let path = path.strip_prefix(OFFICIAL).unwrap_or(path).to_owned();
-        return Err(ReferenceError::UpperCase {
-            reference: text,
-            path,
-        });
+        return Err(ReferenceError::UpperCase { reference: text, path });
     }
     if let Some(component) = path.split('/').find(|component| !is_component(component)) {
         let component = component.to_owned();
-        return Err(ReferenceError::Path {
-            reference: text,
-            component,
-        });
+        return Err(ReferenceError::Path { reference: text, component });
     }
     if path.len() > MAX_PATH {
         return Err(ReferenceError::TooLong { reference: text });
@@ -273,16 +246,10 @@ fn check_path(reference: &str, path: &str) -> Result<(), ReferenceError> {
 /// Alphanumeric runs with one separator between two of them: `.`, `_`, `__` or any number of `-`.
 fn is_component(component: &str) -> bool {
     let is_alphanumeric = |b: char| b.is_ascii_lowercase() || b.is_ascii_digit();
-    let is_separator = |text: &str| {
-        matches!(text, "." | "_" | "__") || (!text.is_empty() && text.bytes().all(|b| b == b'-'))
-    };
-    let edges_are_right =
-        component.starts_with(is_alphanumeric) && component.ends_with(is_alphanumeric);
-    edges_are_right
-        && component
-            .split(is_alphanumeric)
-            .filter(|between| !between.is_empty())
-            .all(is_separator)
+    let is_separator =
+        |text: &str| matches!(text, "." | "_" | "__") || (!text.is_empty() && text.bytes().all(|b| b == b'-'));
+    let edges_are_right = component.starts_with(is_alphanumeric) && component.ends_with(is_alphanumeric);
+    edges_are_right && component.split(is_alphanumeric).filter(|between| !between.is_empty()).all(is_separator)
 }
 
 fn is_tag(tag: &str) -> bool {

@@ -74,9 +74,7 @@ impl SpoolError {
             Self::CutShort { .. } | Self::Corrupt { .. } | Self::Empty => {
                 Some("save or copy the images again, and compare sizes or checksums")
             }
-            Self::Write { .. } => {
-                Some("free space where the spool lies, or name another directory for it")
-            }
+            Self::Write { .. } => Some("free space where the spool lies, or name another directory for it"),
             Self::TooLarge { .. } | Self::Read { .. } => None,
         }
     }
@@ -101,32 +99,15 @@ pub fn spool(
     limit: u64,
     on_bytes: &mut dyn FnMut(u64),
 ) -> Result<Spooled, SpoolError> {
-    let mut input = Counting {
-        reader,
-        received: 0,
-        failed: false,
-        on_bytes,
-    };
-    let magic = first_bytes(&mut input).map_err(|source| SpoolError::Read {
-        received: 0,
-        source,
-    })?;
+    let mut input = Counting { reader, received: 0, failed: false, on_bytes };
+    let magic = first_bytes(&mut input).map_err(|source| SpoolError::Read { received: 0, source })?;
     if magic.is_empty() {
         return Err(SpoolError::Empty);
     }
     let compression = Compression::of(&magic);
-    let pumped = decode_and_pump(
-        compression,
-        Cursor::new(magic).chain(&mut input),
-        file,
-        limit,
-    );
+    let pumped = decode_and_pump(compression, Cursor::new(magic).chain(&mut input), file, limit);
     let written = pumped.map_err(|error| input.explain(compression, limit, error))?;
-    Ok(Spooled {
-        received: input.received,
-        written,
-        compression,
-    })
+    Ok(Spooled { received: input.received, written, compression })
 }
 
 fn first_bytes(reader: &mut impl Read) -> io::Result<Vec<u8>> {
@@ -141,9 +122,7 @@ fn decode_and_pump(
     out: &mut impl Write,
     limit: u64,
 ) -> Result<u64, PumpError> {
-    let decoder = compression
-        .decode(input)
-        .map_err(|source| PumpError::Read { source })?;
+    let decoder = compression.decode(input).map_err(|source| PumpError::Read { source })?;
     pump(decoder.ok_or(PumpError::Unsupported)?, out, limit)
 }
 
@@ -170,12 +149,10 @@ pub(crate) fn pump(mut from: impl Read, to: &mut impl Write, limit: u64) -> Resu
         if written + read as u64 > limit {
             return Err(PumpError::Limit);
         }
-        to.write_all(&buffer[..read])
-            .map_err(|source| PumpError::Write { written, source })?;
+        to.write_all(&buffer[..read]).map_err(|source| PumpError::Write { written, source })?;
         written += read as u64;
     }
-    to.flush()
-        .map_err(|source| PumpError::Write { written, source })?;
+    to.flush().map_err(|source| PumpError::Write { written, source })?;
     Ok(written)
 }
 
@@ -210,16 +187,9 @@ impl<R> Counting<'_, R> {
             PumpError::Write { written, source } => SpoolError::Write { written, source },
             PumpError::Read { source } if self.failed => SpoolError::Read { received, source },
             PumpError::Read { source } if source.kind() == io::ErrorKind::UnexpectedEof => {
-                SpoolError::CutShort {
-                    compression,
-                    received,
-                }
+                SpoolError::CutShort { compression, received }
             }
-            PumpError::Read { source } => SpoolError::Corrupt {
-                compression,
-                received,
-                source,
-            },
+            PumpError::Read { source } => SpoolError::Corrupt { compression, received, source },
         }
     }
 }

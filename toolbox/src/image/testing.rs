@@ -16,13 +16,7 @@ impl Tarball {
         Self(Builder::new(Vec::new()))
     }
 
-    pub(super) fn entry(
-        mut self,
-        kind: EntryType,
-        name: &str,
-        target: &str,
-        content: &[u8],
-    ) -> Self {
+    pub(super) fn entry(mut self, kind: EntryType, name: &str, target: &str, content: &[u8]) -> Self {
         let mut header = Header::new_ustar();
         let old = header.as_old_mut();
         old.name[..name.len()].copy_from_slice(name.as_bytes());
@@ -62,18 +56,14 @@ pub(super) struct Sample {
 impl Sample {
     /// An image whose layers hold one file each, with this content.
     pub(super) fn new(tag: &str, contents: &[&str]) -> Self {
-        Self {
-            tags: vec![tag.to_owned()],
-            layers: contents.iter().map(|text| layer(text)).collect(),
-        }
+        Self { tags: vec![tag.to_owned()], layers: contents.iter().map(|text| layer(text)).collect() }
     }
 
     pub(super) fn config(&self) -> Vec<u8> {
         let diff_ids: Vec<_> = self.layers.iter().map(|layer| Digest::of(layer)).collect();
         let rootfs = json!({ "type": "layers", "diff_ids": diff_ids });
         let config = json!({ "Labels": { "tags": self.tags.join(",") } });
-        let config =
-            json!({ "os": "linux", "architecture": "amd64", "config": config, "rootfs": rootfs });
+        let config = json!({ "os": "linux", "architecture": "amd64", "config": config, "rootfs": rootfs });
         config.to_string().into_bytes()
     }
 }
@@ -112,12 +102,7 @@ pub(super) fn classic(images: &[Sample]) -> Vec<u8> {
             let last = all.iter().rposition(|other| *other == layer).unwrap();
             let folder = |position: usize| format!("{:064x}", position + 0x1000);
             let name = format!("{}/layer.tar", folder(position));
-            tarball = tarball.entry(
-                EntryType::Directory,
-                &format!("{}/", folder(position)),
-                "",
-                b"",
-            );
+            tarball = tarball.entry(EntryType::Directory, &format!("{}/", folder(position)), "", b"");
             tarball = if last == position {
                 tarball.file(&name, layer)
             } else {
@@ -143,14 +128,9 @@ pub(super) fn layout(images: &[Sample], compression: Compression, with_manifest:
     };
     let (mut index, mut manifest) = (Vec::new(), Vec::new());
     for image in images {
-        let layers: Vec<_> = image
-            .layers
-            .iter()
-            .map(|layer| put(compress(compression, layer)))
-            .collect();
+        let layers: Vec<_> = image.layers.iter().map(|layer| put(compress(compression, layer))).collect();
         let config = put(image.config());
-        let descriptor =
-            |hex: &String| json!({ "mediaType": "", "digest": format!("sha256:{hex}") });
+        let descriptor = |hex: &String| json!({ "mediaType": "", "digest": format!("sha256:{hex}") });
         let oci = json!({
             "config": { "mediaType": "application/vnd.oci.image.config.v1+json", "digest": format!("sha256:{config}") },
             "layers": layers.iter().map(descriptor).collect::<Vec<_>>(),
@@ -164,22 +144,9 @@ pub(super) fn layout(images: &[Sample], compression: Compression, with_manifest:
         let layers: Vec<_> = layers.iter().map(path).collect();
         manifest.push(json!({ "Config": path(&config), "RepoTags": image.tags, "Layers": layers }));
     }
-    let blobs = blobs
-        .iter()
-        .map(|(hex, bytes)| (format!("blobs/sha256/{hex}"), bytes));
-    let tarball = blobs.fold(Tarball::new(), |tarball, (name, bytes)| {
-        tarball.file(&name, bytes)
-    });
-    let tarball = tarball.json(
-        "index.json",
-        &json!({ "schemaVersion": 2, "manifests": index }),
-    );
-    let tarball = if with_manifest {
-        tarball.json("manifest.json", &manifest.into())
-    } else {
-        tarball
-    };
-    tarball
-        .json("oci-layout", &json!({ "imageLayoutVersion": "1.0.0" }))
-        .finish()
+    let blobs = blobs.iter().map(|(hex, bytes)| (format!("blobs/sha256/{hex}"), bytes));
+    let tarball = blobs.fold(Tarball::new(), |tarball, (name, bytes)| tarball.file(&name, bytes));
+    let tarball = tarball.json("index.json", &json!({ "schemaVersion": 2, "manifests": index }));
+    let tarball = if with_manifest { tarball.json("manifest.json", &manifest.into()) } else { tarball };
+    tarball.json("oci-layout", &json!({ "imageLayoutVersion": "1.0.0" })).finish()
 }

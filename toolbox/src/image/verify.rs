@@ -55,11 +55,7 @@ pub enum LoadMismatch {
 impl Expected {
     /// What to expect of this image.
     pub fn of(image: &ArchivedImage) -> Self {
-        Self {
-            config: image.config,
-            manifest: PartialArchive::manifest_digest(image),
-            layers: image.diff_ids(),
-        }
+        Self { config: image.config, manifest: PartialArchive::manifest_digest(image), layers: image.diff_ids() }
     }
 
     /// Compares with an engine's inspection: its `Id` and `RootFS.Layers`.
@@ -69,19 +65,10 @@ impl Expected {
         if expected != found {
             return Err(LoadMismatch::LayerCount { expected, found });
         }
-        let differs = self
-            .layers
-            .iter()
-            .zip(layers)
-            .enumerate()
-            .find(|(_, (a, b))| a != b);
+        let differs = self.layers.iter().zip(layers).enumerate().find(|(_, (a, b))| a != b);
         differs.map_or(Ok(()), |(index, (expected, found))| {
             let (position, expected, found) = (index + 1, *expected, *found);
-            Err(LoadMismatch::Layer {
-                position,
-                expected,
-                found,
-            })
+            Err(LoadMismatch::Layer { position, expected, found })
         })
     }
 
@@ -90,11 +77,7 @@ impl Expected {
             return Ok(());
         }
         let (config, manifest, found) = (self.config, self.manifest, id.to_owned());
-        Err(LoadMismatch::Id {
-            config,
-            manifest,
-            found,
-        })
+        Err(LoadMismatch::Id { config, manifest, found })
     }
 }
 
@@ -115,14 +98,8 @@ mod tests {
     #[test]
     fn either_kind_of_image_id_is_accepted() {
         let expected = expected();
-        assert_eq!(
-            expected.check(&expected.config.to_string(), &expected.layers),
-            Ok(())
-        );
-        assert_eq!(
-            expected.check(&expected.manifest.to_string(), &expected.layers),
-            Ok(())
-        );
+        assert_eq!(expected.check(&expected.config.to_string(), &expected.layers), Ok(()));
+        assert_eq!(expected.check(&expected.manifest.to_string(), &expected.layers), Ok(()));
     }
 
     #[test]
@@ -137,22 +114,9 @@ mod tests {
         let expected = expected();
         let id = expected.config.to_string();
         let none = expected.check(&id, &[]).unwrap_err();
-        assert_eq!(
-            none,
-            LoadMismatch::LayerCount {
-                expected: 2,
-                found: 0
-            }
-        );
+        assert_eq!(none, LoadMismatch::LayerCount { expected: 2, found: 0 });
         let (a, b) = (expected.layers[0], expected.layers[1]);
         let swapped = expected.check(&id, &[a, a]).unwrap_err();
-        assert_eq!(
-            swapped,
-            LoadMismatch::Layer {
-                position: 2,
-                expected: b,
-                found: a
-            }
-        );
+        assert_eq!(swapped, LoadMismatch::Layer { position: 2, expected: b, found: a });
     }
 }

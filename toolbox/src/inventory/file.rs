@@ -57,11 +57,7 @@ fn draft(root: &Node, sink: &Sink) -> Draft {
     draft.groups.insert("all".into(), Group::default());
     draft.groups.insert("ungrouped".into(), Group::default());
     if !matches!(root.value, Value::Map(_)) {
-        sink.report_hint(
-            root,
-            "holds no groups",
-            "the format is Ansible's YAML inventory: all: {hosts: {web: }}",
-        );
+        sink.report_hint(root, "holds no groups", "the format is Ansible's YAML inventory: all: {hosts: {web: }}");
         return draft;
     }
     for entry in yaml::entries(sink, root) {
@@ -81,12 +77,7 @@ fn read_group(draft: &mut Draft, entry: &Entry, sink: &Sink) {
     }
     draft.groups.entry(name.clone()).or_default();
     yaml::check_keys(sink, &entry.value, &["hosts", "vars", "children"], &[]);
-    let section = |key| {
-        entry
-            .value
-            .get(key)
-            .map_or(&[][..], |node| yaml::entries(sink, node))
-    };
+    let section = |key| entry.value.get(key).map_or(&[][..], |node| yaml::entries(sink, node));
     for variable in section("vars") {
         let variables = &mut draft.groups.entry(name.clone()).or_default().variables;
         add_variable(variables, &variable.key, &variable.value, sink);
@@ -96,10 +87,7 @@ fn read_group(draft: &mut Draft, entry: &Entry, sink: &Sink) {
     }
     for child in section("children") {
         let group = draft.groups.entry(name.clone()).or_default();
-        group
-            .children
-            .entry(child.key.to_string())
-            .or_insert_with(|| child.value.clone());
+        group.children.entry(child.key.to_string()).or_insert_with(|| child.value.clone());
         read_group(draft, child, sink);
     }
 }
@@ -111,47 +99,23 @@ fn read_host(draft: &mut Draft, group: &str, entry: &Entry, sink: &Sink) {
         Vec::new()
     });
     if draft.hosts.len() + names.len() > MAX_HOSTS {
-        sink.report_at(
-            &entry.at,
-            entry.value.path.to_string(),
-            format!("more than {MAX_HOSTS} hosts"),
-        );
+        sink.report_at(&entry.at, entry.value.path.to_string(), format!("more than {MAX_HOSTS} hosts"));
         return;
     }
     for name in names {
         if !is_name(&name) {
-            sink.report_at(
-                &entry.at,
-                entry.value.path.to_string(),
-                format!("{name:?} is no name of a host"),
-            );
+            sink.report_at(&entry.at, entry.value.path.to_string(), format!("{name:?} is no name of a host"));
             continue;
         }
         let variables = draft.hosts.entry(name.clone()).or_default();
         if let Some(port) = port {
-            let value = Value::Scalar {
-                text: port.to_owned(),
-                plain: true,
-            };
-            add_variable(
-                variables,
-                "ansible_port",
-                &Node {
-                    value,
-                    ..entry.value.clone()
-                },
-                sink,
-            );
+            let value = Value::Scalar { text: port.to_owned(), plain: true };
+            add_variable(variables, "ansible_port", &Node { value, ..entry.value.clone() }, sink);
         }
         for variable in yaml::entries(sink, &entry.value) {
             add_variable(variables, &variable.key, &variable.value, sink);
         }
-        draft
-            .groups
-            .entry(group.to_owned())
-            .or_default()
-            .hosts
-            .insert(name);
+        draft.groups.entry(group.to_owned()).or_default().hosts.insert(name);
     }
 }
 
@@ -179,10 +143,7 @@ fn is_name(name: &str) -> bool {
 fn add_variable(variables: &mut Variables, name: &str, value: &Node, sink: &Sink) {
     match variables.get(name) {
         Some(first) if text_of(first) != text_of(value) => {
-            sink.report(
-                value,
-                format!("conflicts with the value at line {}", first.at.line),
-            );
+            sink.report(value, format!("conflicts with the value at line {}", first.at.line));
         }
         Some(_) => {}
         None => {

@@ -28,9 +28,7 @@ pub use model::{Host, Inventory};
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InventoryError {
     /// A host given by its address is malformed. The text is not repeated: it might hold a password.
-    #[error(
-        "the host is not written as [user@]address[:port] or ssh://[user@]address[:port]: {reason}"
-    )]
+    #[error("the host is not written as [user@]address[:port] or ssh://[user@]address[:port]: {reason}")]
     Spec {
         /// What is wrong.
         reason: &'static str,
@@ -44,9 +42,7 @@ pub enum InventoryError {
         nearest: Option<String>,
     },
     /// A form of Ansible's patterns that is not supported.
-    #[error(
-        "the pattern {pattern:?} is not supported: regular expressions, positions and files are not"
-    )]
+    #[error("the pattern {pattern:?} is not supported: regular expressions, positions and files are not")]
     Pattern {
         /// The pattern.
         pattern: String,
@@ -61,9 +57,6 @@ pub enum InventoryError {
 
 impl InventoryError {
     fn meant(nearest: &Option<String>) -> String {
-        nearest
-            .as_ref()
-            .map(|name| format!(" (did you mean {name}?)"))
-            .unwrap_or_default()
+        nearest.as_ref().map(|name| format!(" (did you mean {name}?)")).unwrap_or_default()
     }
 }

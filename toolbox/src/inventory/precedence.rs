@@ -17,10 +17,7 @@ pub(super) fn resolve(draft: &Draft, sink: &Sink) -> Inventory {
         let variables = variables(draft, &groups, &depths, name, own);
         (name.clone(), host::host(name, &variables, sink))
     });
-    Inventory {
-        hosts: hosts.collect(),
-        groups: groups.clone(),
-    }
+    Inventory { hosts: hosts.collect(), groups: groups.clone() }
 }
 
 /// Ansible's order: `all`, then groups by depth and by name, then the host itself.
@@ -44,26 +41,12 @@ fn variables(
 
 /// The hosts of each group with those of its children; `ungrouped` holds what no other group does.
 fn members(draft: &Draft) -> BTreeMap<String, BTreeSet<String>> {
-    let mut groups: BTreeMap<String, BTreeSet<String>> = draft
-        .groups
-        .keys()
-        .map(|name| (name.clone(), below(draft, name)))
-        .collect();
+    let mut groups: BTreeMap<String, BTreeSet<String>> =
+        draft.groups.keys().map(|name| (name.clone(), below(draft, name))).collect();
     let is_own = |name: &str| name != "all" && name != "ungrouped";
-    let grouped: BTreeSet<String> = groups
-        .iter()
-        .filter(|(name, _)| is_own(name))
-        .flat_map(|(_, hosts)| hosts.clone())
-        .collect();
-    groups.insert(
-        "ungrouped".into(),
-        draft
-            .hosts
-            .keys()
-            .filter(|host| !grouped.contains(*host))
-            .cloned()
-            .collect(),
-    );
+    let grouped: BTreeSet<String> =
+        groups.iter().filter(|(name, _)| is_own(name)).flat_map(|(_, hosts)| hosts.clone()).collect();
+    groups.insert("ungrouped".into(), draft.hosts.keys().filter(|host| !grouped.contains(*host)).cloned().collect());
     groups.insert("all".into(), draft.hosts.keys().cloned().collect());
     groups
 }
@@ -86,11 +69,8 @@ fn below(draft: &Draft, name: &str) -> BTreeSet<String> {
 
 /// The length of the longest way from `all` to each group; there is no loop.
 fn depths(draft: &Draft) -> BTreeMap<&str, usize> {
-    let mut depths: BTreeMap<&str, usize> = draft
-        .groups
-        .keys()
-        .map(|name| (name.as_str(), usize::from(name != "all")))
-        .collect();
+    let mut depths: BTreeMap<&str, usize> =
+        draft.groups.keys().map(|name| (name.as_str(), usize::from(name != "all"))).collect();
     // Without a loop no way is longer than the number of groups.
     for _ in 0..draft.groups.len() {
         let mut changed = false;
@@ -143,11 +123,7 @@ fn walk<'a>(
         return Some(path[start..].iter().copied().chain([name]).collect());
     }
     path.push(name);
-    let children = draft
-        .groups
-        .get(name)
-        .into_iter()
-        .flat_map(|group| group.children.keys());
+    let children = draft.groups.get(name).into_iter().flat_map(|group| group.children.keys());
     for child in children {
         let found = walk(draft, child, path, clear);
         if found.is_some() {

@@ -8,21 +8,13 @@ pub(super) fn expand(pattern: &str) -> Result<Vec<String>, String> {
     let Some((head, rest)) = pattern.split_once('[') else {
         return Ok(vec![pattern.to_owned()]);
     };
-    let (range, tail) = rest
-        .split_once(']')
-        .ok_or_else(|| format!("{pattern:?} has a [ that is not closed"))?;
+    let (range, tail) = rest.split_once(']').ok_or_else(|| format!("{pattern:?} has a [ that is not closed"))?;
     let middles = items(range)?;
     let tails = expand(tail)?;
     if middles.len().saturating_mul(tails.len()) > MAX_HOSTS {
-        return Err(format!(
-            "{pattern:?} stands for more than {MAX_HOSTS} hosts"
-        ));
+        return Err(format!("{pattern:?} stands for more than {MAX_HOSTS} hosts"));
     }
-    let names = middles.iter().flat_map(|middle| {
-        tails
-            .iter()
-            .map(move |tail| format!("{head}{middle}{tail}"))
-    });
+    let names = middles.iter().flat_map(|middle| tails.iter().map(move |tail| format!("{head}{middle}{tail}")));
     Ok(names.collect())
 }
 
@@ -47,21 +39,13 @@ fn letters(first: &str, last: &str, step: usize) -> Option<Vec<String>> {
     };
     let (first, last) = (letter(first)?, letter(last)?);
     let same_case = first.is_ascii_lowercase() == last.is_ascii_lowercase();
-    (same_case && first <= last).then(|| {
-        (first..=last)
-            .step_by(step)
-            .map(|letter| char::from(letter).to_string())
-            .collect()
-    })
+    (same_case && first <= last)
+        .then(|| (first..=last).step_by(step).map(|letter| char::from(letter).to_string()).collect())
 }
 
 /// Numbers; a leading zero fixes the width, which both ends must then have. An empty start is 0.
 fn numbers(first: &str, last: &str, step: usize) -> Option<Vec<String>> {
-    let number = |text: &str| {
-        text.bytes()
-            .all(|b| b.is_ascii_digit())
-            .then(|| text.parse::<u32>().ok())?
-    };
+    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u32>().ok())?;
     let first = if first.is_empty() { "0" } else { first };
     let padded = first.len() > 1 && first.starts_with('0');
     if padded && first.len() != last.len() {
@@ -70,13 +54,7 @@ fn numbers(first: &str, last: &str, step: usize) -> Option<Vec<String>> {
     let width = if padded { first.len() } else { 0 };
     let (first, last) = (number(first)?, number(last)?);
     // One more than allowed is enough for the caller to refuse.
-    (first <= last).then(|| {
-        (first..=last)
-            .step_by(step)
-            .take(MAX_HOSTS + 1)
-            .map(|n| format!("{n:0width$}"))
-            .collect()
-    })
+    (first <= last).then(|| (first..=last).step_by(step).take(MAX_HOSTS + 1).map(|n| format!("{n:0width$}")).collect())
 }
 
 #[cfg(test)]

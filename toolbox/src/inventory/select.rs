@@ -14,36 +14,20 @@ impl Inventory {
     /// # Errors
     /// A pattern that matches nothing, a form that is not supported, or no host left.
     pub fn select(&self, limit: &[String]) -> Result<Vec<&Host>, InventoryError> {
-        let patterns: Vec<&str> = limit
-            .iter()
-            .flat_map(|text| self.split(text))
-            .filter(|p| !p.is_empty())
-            .collect();
+        let patterns: Vec<&str> = limit.iter().flat_map(|text| self.split(text)).filter(|p| !p.is_empty()).collect();
         if patterns.is_empty() {
             return Ok(self.hosts.values().collect());
         }
         let chosen = self.combine(&patterns)?;
         if chosen.is_empty() {
-            return Err(InventoryError::Empty {
-                patterns: patterns.join(","),
-            });
+            return Err(InventoryError::Empty { patterns: patterns.join(",") });
         }
-        Ok(chosen
-            .into_iter()
-            .filter_map(|name| self.hosts.get(name))
-            .collect())
+        Ok(chosen.into_iter().filter_map(|name| self.hosts.get(name)).collect())
     }
 
     fn combine(&self, patterns: &[&str]) -> Result<BTreeSet<&str>, InventoryError> {
-        let starting = |sign: char| {
-            patterns
-                .iter()
-                .filter_map(move |pattern| pattern.strip_prefix(sign))
-        };
-        let mut plain = patterns
-            .iter()
-            .filter(|pattern| !pattern.starts_with(['!', '&']))
-            .peekable();
+        let starting = |sign: char| patterns.iter().filter_map(move |pattern| pattern.strip_prefix(sign));
+        let mut plain = patterns.iter().filter(|pattern| !pattern.starts_with(['!', '&'])).peekable();
         let mut chosen = BTreeSet::new();
         if plain.peek().is_none() {
             chosen.extend(self.hosts.keys().map(String::as_str));
@@ -70,48 +54,22 @@ impl Inventory {
             self.hosts.contains_key(name) || self.groups.contains_key(name)
         };
         parts
-            .flat_map(|part| {
-                if is_name(part) {
-                    vec![part]
-                } else {
-                    part.split(':').map(str::trim).collect()
-                }
-            })
+            .flat_map(|part| if is_name(part) { vec![part] } else { part.split(':').map(str::trim).collect() })
             .collect()
     }
 
     fn matching(&self, pattern: &str) -> Result<BTreeSet<&str>, InventoryError> {
         if pattern.starts_with(['~', '@']) || pattern.contains('[') {
-            return Err(InventoryError::Pattern {
-                pattern: pattern.to_owned(),
-            });
+            return Err(InventoryError::Pattern { pattern: pattern.to_owned() });
         }
-        let groups = self
-            .groups
-            .iter()
-            .filter(|(name, _)| matches(pattern, name));
-        let mut found: BTreeSet<&str> = groups
-            .flat_map(|(_, hosts)| hosts)
-            .map(String::as_str)
-            .collect();
-        found.extend(
-            self.hosts
-                .keys()
-                .filter(|name| matches(pattern, name))
-                .map(String::as_str),
-        );
+        let groups = self.groups.iter().filter(|(name, _)| matches(pattern, name));
+        let mut found: BTreeSet<&str> = groups.flat_map(|(_, hosts)| hosts).map(String::as_str).collect();
+        found.extend(self.hosts.keys().filter(|name| matches(pattern, name)).map(String::as_str));
         // A group that exists may be empty; a name that does not exist is a mistake.
         if found.is_empty() && !self.groups.contains_key(pattern) {
-            let names = self
-                .hosts
-                .keys()
-                .chain(self.groups.keys())
-                .map(String::as_str);
+            let names = self.hosts.keys().chain(self.groups.keys()).map(String::as_str);
             let nearest = nearest(pattern, names).map(str::to_owned);
-            return Err(InventoryError::NoMatch {
-                pattern: pattern.to_owned(),
-                nearest,
-            });
+            return Err(InventoryError::NoMatch { pattern: pattern.to_owned(), nearest });
         }
         Ok(found)
     }
@@ -119,8 +77,7 @@ impl Inventory {
 
 /// Whether a pattern with `*` and `?` matches the whole name.
 fn matches(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) =
-        (pattern.chars().collect(), name.chars().collect());
+    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n) = (0, 0);
     // Where to go on when the characters after the last * turn out not to match.
     let mut retry = None;

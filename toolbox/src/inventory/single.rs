@@ -58,19 +58,12 @@ fn parse(spec: &str) -> Result<Host, &'static str> {
 fn split_port(place: &str) -> Result<(&str, u16), &'static str> {
     if let Some(rest) = place.strip_prefix('[') {
         let (address, rest) = rest.split_once(']').ok_or("the bracket is not closed")?;
-        if address
-            .split('%')
-            .next()
-            .is_none_or(|ip| ip.parse::<Ipv6Addr>().is_err())
-        {
+        if address.split('%').next().is_none_or(|ip| ip.parse::<Ipv6Addr>().is_err()) {
             return Err("only an IPv6 address stands in brackets");
         }
         return match rest {
             "" => Ok((address, 22)),
-            _ => Ok((
-                address,
-                port(rest.strip_prefix(':').ok_or("text after the bracket")?)?,
-            )),
+            _ => Ok((address, port(rest.strip_prefix(':').ok_or("text after the bracket")?)?)),
         };
     }
     match place.split_once(':') {
@@ -82,10 +75,7 @@ fn split_port(place: &str) -> Result<(&str, u16), &'static str> {
 
 fn port(text: &str) -> Result<u16, &'static str> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
-    text.parse()
-        .ok()
-        .filter(|port| *port > 0 && digits)
-        .ok_or("the port must be from 1 to 65535")
+    text.parse().ok().filter(|port| *port > 0 && digits).ok_or("the port must be from 1 to 65535")
 }
 
 #[cfg(test)]
@@ -97,12 +87,7 @@ mod tests {
         let host = inventory.hosts.values().next().unwrap();
         assert_eq!(host.name, host.address);
         assert!(inventory.groups["all"].contains(&host.name));
-        format!(
-            "{} {} {}",
-            host.user.as_deref().unwrap_or("-"),
-            host.address,
-            host.port
-        )
+        format!("{} {} {}", host.user.as_deref().unwrap_or("-"), host.address, host.port)
     }
 
     #[test]
@@ -134,10 +119,7 @@ mod tests {
             ("host:", "the port must be from 1 to 65535"),
             ("host:99999", "the port must be from 1 to 65535"),
             ("http://host", "only ssh:// URLs are known"),
-            (
-                "ssh://u:secret@host",
-                "a password cannot be given; use a key",
-            ),
+            ("ssh://u:secret@host", "a password cannot be given; use a key"),
             ("ssh://host/path", "the address is not valid"),
             ("[::1", "the bracket is not closed"),
             ("[::1]22", "text after the bracket"),
@@ -146,10 +128,7 @@ mod tests {
             ("1:2:3", "the address is not valid"),
         ] {
             let said = Inventory::single(spec).unwrap_err().to_string();
-            assert!(
-                said.ends_with(reason) && !said.contains("secret"),
-                "{spec}: {said}"
-            );
+            assert!(said.ends_with(reason) && !said.contains("secret"), "{spec}: {said}");
         }
     }
 }

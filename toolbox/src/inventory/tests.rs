@@ -4,8 +4,7 @@ use std::path::Path;
 
 use super::{Host, Inventory};
 
-const KEY: &str =
-    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIHPZpRZ8mV6ClMGYdRZPTmSTsiKcXJb5xbTzfVpO8Rk";
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIHPZpRZ8mV6ClMGYdRZPTmSTsiKcXJb5xbTzfVpO8Rk";
 
 fn read(text: &str) -> Result<Inventory, String> {
     Inventory::from_text(Path::new("inv.yaml"), text).map_err(|problems| problems.to_string())
@@ -16,11 +15,7 @@ fn inventory(text: &str) -> Inventory {
 }
 
 fn names<'a>(hosts: impl IntoIterator<Item = &'a Host>) -> String {
-    hosts
-        .into_iter()
-        .map(|host| host.name.as_str())
-        .collect::<Vec<_>>()
-        .join(" ")
+    hosts.into_iter().map(|host| host.name.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 const FLEET: &str = "
@@ -50,32 +45,18 @@ fn variables_follow_ansibles_precedence() {
     assert_eq!(inventory.hosts["web2"].port, 2222);
     assert_eq!(inventory.hosts["lone"].port, 22);
     assert_eq!(inventory.hosts["db-a.example"].address, "10.0.0.9");
-    assert!(
-        inventory
-            .hosts
-            .values()
-            .all(|host| host.user.as_deref() == Some("all"))
-    );
+    assert!(inventory.hosts.values().all(|host| host.user.as_deref() == Some("all")));
     assert_eq!(inventory.hosts["app1"].variables["only_all"], "1");
 }
 
 #[test]
 fn groups_hold_the_hosts_of_their_children() {
     let inventory = inventory(FLEET);
-    let group = |name: &str| {
-        inventory.groups[name]
-            .iter()
-            .cloned()
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
+    let group = |name: &str| inventory.groups[name].iter().cloned().collect::<Vec<_>>().join(" ");
     assert_eq!(group("eu"), "app1 web1 web2 web3");
     assert_eq!(group("web"), "web1 web2 web3");
     assert_eq!(group("ungrouped"), "lone");
-    assert_eq!(
-        group("all"),
-        "app1 db-a.example db-b.example lone web1 web2 web3"
-    );
+    assert_eq!(group("all"), "app1 db-a.example db-b.example lone web1 web2 web3");
 }
 
 #[test]
@@ -92,17 +73,11 @@ fn connection_variables_become_fields_and_others_are_kept() {
         "all:\n  hosts:\n    h:\n      ansible_host: '[2001:db8::1]'\n      ansible_port: '2022'\n      ansible_user: deploy\n      ansible_become: yes\n      ansible_become_method: sudo\n      ansible_ssh_private_key_file: ~/.ssh/id\n      ansible_python_interpreter: /usr/bin/python3\n      toolbox_host_key: ['{KEY} root@h']\n      toolbox_socket: /run/user/1000/docker.sock\n      app: {{a: [1, x]}}\n      template: '{{{{ other }}}}'\n      secret: !vault |\n        $ANSIBLE_VAULT;1.1;AES256\n"
     ));
     let host = &inventory.hosts["h"];
-    assert_eq!(
-        (host.address.as_str(), host.port, host.user.as_deref()),
-        ("2001:db8::1", 2022, Some("deploy"))
-    );
+    assert_eq!((host.address.as_str(), host.port, host.user.as_deref()), ("2001:db8::1", 2022, Some("deploy")));
     assert!(host.become_root);
     assert_eq!(host.host_keys, [KEY]);
     assert_eq!(host.socket.as_deref(), Some("/run/user/1000/docker.sock"));
-    assert_eq!(
-        host.private_key_file.as_deref(),
-        Some(Path::new("~/.ssh/id"))
-    );
+    assert_eq!(host.private_key_file.as_deref(), Some(Path::new("~/.ssh/id")));
     assert_eq!(host.variables["app"], "{\"a\":[\"1\",\"x\"]}");
     assert_eq!(host.variables["template"], "{{ other }}");
 }
@@ -110,46 +85,21 @@ fn connection_variables_become_fields_and_others_are_kept() {
 #[test]
 fn a_port_may_stand_in_the_hosts_name() {
     let inventory = inventory("all: {hosts: {'a:2222': , 'b[1:2]:23': , '::1': }}");
-    let ports: Vec<_> = inventory
-        .hosts
-        .values()
-        .map(|host| format!("{} {}", host.name, host.port))
-        .collect();
+    let ports: Vec<_> = inventory.hosts.values().map(|host| format!("{} {}", host.name, host.port)).collect();
     assert_eq!(ports, ["::1 22", "a 2222", "b1 23", "b2 23"]);
 }
 
 #[test]
 fn problems_name_their_place() {
     for (text, expected) in [
-        (
-            "",
-            "1:1: holds no groups (the format is Ansible's YAML inventory: all: {hosts: {web: }})",
-        ),
+        ("", "1:1: holds no groups (the format is Ansible's YAML inventory: all: {hosts: {web: }})"),
         ("all: {}\n", "1:1: holds no hosts"),
-        (
-            "[web]\nhost1\n",
-            "2:1: invalid YAML: did not find expected <document start>",
-        ),
-        (
-            "all: {host: {a: }}\n",
-            "1:7: all.host: unknown key (did you mean hosts?)",
-        ),
-        (
-            "all: {hosts: [a]}\n",
-            "1:14: all.hosts: must be a mapping, not a list",
-        ),
-        (
-            "all: {hosts: {'a[3:1]': }}\n",
-            "1:15: all.hosts.a[3:1]: [3:1] is no range; write [01:20], [a:f] or [0:10:2]",
-        ),
-        (
-            "all: {hosts: {a b: }}\n",
-            "1:15: all.hosts.a b: \"a b\" is no name of a host",
-        ),
-        (
-            "all: {hosts: {a: {ansible_port: 0}}}\n",
-            "1:33: all.hosts.a.ansible_port: \"0\" is no port from 1 to 65535",
-        ),
+        ("[web]\nhost1\n", "2:1: invalid YAML: did not find expected <document start>"),
+        ("all: {host: {a: }}\n", "1:7: all.host: unknown key (did you mean hosts?)"),
+        ("all: {hosts: [a]}\n", "1:14: all.hosts: must be a mapping, not a list"),
+        ("all: {hosts: {'a[3:1]': }}\n", "1:15: all.hosts.a[3:1]: [3:1] is no range; write [01:20], [a:f] or [0:10:2]"),
+        ("all: {hosts: {a b: }}\n", "1:15: all.hosts.a b: \"a b\" is no name of a host"),
+        ("all: {hosts: {a: {ansible_port: 0}}}\n", "1:33: all.hosts.a.ansible_port: \"0\" is no port from 1 to 65535"),
         (
             "all: {hosts: {a: {ansible_user: '{{ me }}'}}}\n",
             "1:33: all.hosts.a.ansible_user: templates are not supported in a value that toolbox needs (write the value itself)",
@@ -190,44 +140,22 @@ fn problems_name_their_place() {
             "all: {hosts: {a: {toolbox_socket: x}}}\n",
             "1:35: all.hosts.a.toolbox_socket: must be the absolute path of a socket, not \"x\"",
         ),
-        (
-            "w: {hosts: {a: {x: 1}}}\nv: {hosts: {a: {x: 2}}}\n",
-            "2:20: v.hosts.a.x: conflicts with the value at line 1",
-        ),
+        ("w: {hosts: {a: {x: 1}}}\nv: {hosts: {a: {x: 2}}}\n", "2:20: v.hosts.a.x: conflicts with the value at line 1"),
         (
             "a: {children: {b: }}\nb: {children: {c: }}\nc: {children: {a: }, hosts: {h: }}\n",
             "1:17: a.children.b: the groups hold each other: a -> b -> c -> a",
         ),
-        (
-            "a: {children: {a: {hosts: {h: }}}}\n",
-            "1:19: a.children.a: the groups hold each other: a -> a",
-        ),
+        ("a: {children: {a: {hosts: {h: }}}}\n", "1:19: a.children.a: the groups hold each other: a -> a"),
     ] {
-        assert_eq!(
-            read(text).unwrap_err(),
-            format!("inv.yaml:{expected}"),
-            "{text}"
-        );
+        assert_eq!(read(text).unwrap_err(), format!("inv.yaml:{expected}"), "{text}");
     }
 }
 
 #[test]
 fn host_keys_must_be_public_keys() {
-    for key in [
-        "",
-        "SHA256:abc",
-        "ssh-ed25519",
-        "ssh-ed25519 AAAA",
-        &format!("host {KEY}"),
-    ] {
-        let said = read(&format!(
-            "all: {{hosts: {{a: {{toolbox_host_key: '{key}'}}}}}}"
-        ))
-        .unwrap_err();
-        assert!(
-            said.starts_with("inv.yaml:1:37: all.hosts.a.toolbox_host_key: is no public key: "),
-            "{key}: {said}"
-        );
+    for key in ["", "SHA256:abc", "ssh-ed25519", "ssh-ed25519 AAAA", &format!("host {KEY}")] {
+        let said = read(&format!("all: {{hosts: {{a: {{toolbox_host_key: '{key}'}}}}}}")).unwrap_err();
+        assert!(said.starts_with("inv.yaml:1:37: all.hosts.a.toolbox_host_key: is no public key: "), "{key}: {said}");
         assert!(said.ends_with("(write ssh-ed25519 AAAA…)"), "{said}");
     }
 }
@@ -237,10 +165,7 @@ fn limits_choose_hosts_like_ansible_does() {
     let inventory = inventory(FLEET);
     for (limit, expected) in [
         (vec![], "app1 db-a.example db-b.example lone web1 web2 web3"),
-        (
-            vec!["all"],
-            "app1 db-a.example db-b.example lone web1 web2 web3",
-        ),
+        (vec!["all"], "app1 db-a.example db-b.example lone web1 web2 web3"),
         (vec!["web1"], "web1"),
         (vec!["web"], "web1 web2 web3"),
         (vec!["web1,lone"], "lone web1"),
@@ -257,10 +182,9 @@ fn limits_choose_hosts_like_ansible_does() {
         let limit: Vec<String> = limit.into_iter().map(str::to_owned).collect();
         match inventory.select(&limit) {
             Ok(hosts) => assert_eq!(names(hosts), expected, "{limit:?}"),
-            Err(error) => assert_eq!(
-                (expected, error.to_string().as_str()),
-                ("", "no host is left of \"!web3,&app,web\"")
-            ),
+            Err(error) => {
+                assert_eq!((expected, error.to_string().as_str()), ("", "no host is left of \"!web3,&app,web\""))
+            }
         }
     }
 }
@@ -269,52 +193,26 @@ fn limits_choose_hosts_like_ansible_does() {
 fn limits_that_match_nothing_are_refused() {
     let inventory = inventory(FLEET);
     for (limit, expected) in [
-        (
-            "wbe1",
-            "no host or group of the inventory matches \"wbe1\" (did you mean web1?)",
-        ),
-        (
-            "all:!zebra",
-            "no host or group of the inventory matches \"zebra\"",
-        ),
+        ("wbe1", "no host or group of the inventory matches \"wbe1\" (did you mean web1?)"),
+        ("all:!zebra", "no host or group of the inventory matches \"zebra\""),
         ("x*", "no host or group of the inventory matches \"x*\""),
-        (
-            "~web.*",
-            "the pattern \"~web.*\" is not supported: regular expressions, positions and files are not",
-        ),
-        (
-            "web[0]",
-            "the pattern \"web[0]\" is not supported: regular expressions, positions and files are not",
-        ),
+        ("~web.*", "the pattern \"~web.*\" is not supported: regular expressions, positions and files are not"),
+        ("web[0]", "the pattern \"web[0]\" is not supported: regular expressions, positions and files are not"),
     ] {
-        assert_eq!(
-            inventory
-                .select(&[limit.to_owned()])
-                .unwrap_err()
-                .to_string(),
-            expected
-        );
+        assert_eq!(inventory.select(&[limit.to_owned()]).unwrap_err().to_string(), expected);
     }
 }
 
 #[test]
 fn ipv6_names_are_not_taken_apart() {
     let inventory = Inventory::single("root@2001:db8::5").unwrap();
-    assert_eq!(
-        names(inventory.select(&["2001:db8::5".to_owned()]).unwrap()),
-        "2001:db8::5"
-    );
+    assert_eq!(names(inventory.select(&["2001:db8::5".to_owned()]).unwrap()), "2001:db8::5");
 }
 
 #[test]
 fn a_missing_file_is_named() {
-    let said = Inventory::from_file(Path::new("/nowhere/i.yaml"))
-        .unwrap_err()
-        .to_string();
-    assert_eq!(
-        said,
-        "/nowhere/i.yaml: cannot open: No such file or directory (os error 2)"
-    );
+    let said = Inventory::from_file(Path::new("/nowhere/i.yaml")).unwrap_err().to_string();
+    assert_eq!(said, "/nowhere/i.yaml: cannot open: No such file or directory (os error 2)");
 }
 
 #[test]
@@ -322,8 +220,5 @@ fn the_repositorys_own_file_loads() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../inventory.yaml");
     let inventory = Inventory::from_file(&file).unwrap_or_else(|problems| panic!("{problems}"));
     let vm = &inventory.hosts["vm"];
-    assert_eq!(
-        (vm.address.as_str(), vm.port, vm.user.as_deref()),
-        ("vm", 22, Some("root"))
-    );
+    assert_eq!((vm.address.as_str(), vm.port, vm.user.as_deref()), ("vm", 22, Some("root")));
 }

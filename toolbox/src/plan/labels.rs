@@ -16,16 +16,9 @@ fn label(name: &str) -> String {
 
 /// Labels of a service's container; `image_id` is the engine's id of the image it is made from.
 pub fn container_labels(project: &Project, service: &Service, image_id: &str) -> Labels {
-    let files: Vec<String> = project
-        .files
-        .iter()
-        .map(|f| f.display().to_string())
-        .collect();
-    let dependencies: Vec<String> = service
-        .depends_on
-        .iter()
-        .map(|(name, d)| format!("{name}:{}:{}", condition(d.condition), d.restart))
-        .collect();
+    let files: Vec<String> = project.files.iter().map(|f| f.display().to_string()).collect();
+    let dependencies: Vec<String> =
+        service.depends_on.iter().map(|(name, d)| format!("{name}:{}:{}", condition(d.condition), d.restart)).collect();
     let mut labels = service.labels.clone();
     labels.extend([
         (label("project"), project.name.clone()),
@@ -36,10 +29,7 @@ pub fn container_labels(project: &Project, service: &Service, image_id: &str) ->
         (label("image"), image_id.to_owned()),
         (label("oneoff"), "False".into()),
         (label("project.config_files"), files.join(",")),
-        (
-            label("project.working_dir"),
-            project.working_dir.display().to_string(),
-        ),
+        (label("project.working_dir"), project.working_dir.display().to_string()),
         (label("version"), COMPOSE_VERSION_LABEL.into()),
     ]);
     labels
@@ -55,21 +45,13 @@ fn condition(condition: Condition) -> &'static str {
 
 /// Labels of the project's network with this key.
 pub fn network_labels(project: &Project, key: &str) -> Labels {
-    let own = project
-        .networks
-        .get(key)
-        .map(|n| n.labels.clone())
-        .unwrap_or_default();
+    let own = project.networks.get(key).map(|n| n.labels.clone()).unwrap_or_default();
     owned(project, own, "network", key)
 }
 
 /// Labels of the project's volume with this key.
 pub fn volume_labels(project: &Project, key: &str) -> Labels {
-    let own = project
-        .volumes
-        .get(key)
-        .map(|v| v.labels.clone())
-        .unwrap_or_default();
+    let own = project.volumes.get(key).map(|v| v.labels.clone()).unwrap_or_default();
     owned(project, own, "volume", key)
 }
 

@@ -55,9 +55,7 @@ pub enum PlanError {
         has_build: bool,
     },
     /// The image was made for another processor.
-    #[error(
-        "{host}: service {service}: image {image} is for {image_architecture}, the host is {host_architecture}"
-    )]
+    #[error("{host}: service {service}: image {image} is for {image_architecture}, the host is {host_architecture}")]
     Architecture {
         /// The host.
         host: String,
@@ -98,30 +96,18 @@ impl PlanError {
     /// The next step.
     pub fn hint(&self) -> String {
         match self {
-            Self::ImageNowhere {
-                service,
-                has_build: true,
-                ..
-            } => {
+            Self::ImageNowhere { service, has_build: true, .. } => {
                 format!("build it here first: docker compose build {service}")
             }
             Self::ImageNowhere { image, .. } => format!("fetch it here first: docker pull {image}"),
-            Self::Architecture {
-                host_architecture,
-                image,
-                ..
-            } => {
+            Self::Architecture { host_architecture, image, .. } => {
                 format!("build or pull {image} for linux/{host_architecture}")
             }
             Self::PortTaken { port, holder, .. } if holder.starts_with("container ") => {
-                format!(
-                    "stop that container, or publish another port than {port} in the compose file"
-                )
+                format!("stop that container, or publish another port than {port} in the compose file")
             }
             Self::PortTaken { port, .. } => {
-                format!(
-                    "see who listens with `ss -ltnp 'sport = :{port}'` on the host, or publish another port"
-                )
+                format!("see who listens with `ss -ltnp 'sport = :{port}'` on the host, or publish another port")
             }
             Self::ExternalMissing { kind, name, .. } => {
                 format!("create it on the host: docker {kind} create {name}")
@@ -132,10 +118,7 @@ impl PlanError {
 
 /// The name that Compose gives to a service's container.
 pub fn container_name(project: &Project, service: &Service) -> String {
-    service
-        .container_name
-        .clone()
-        .unwrap_or_else(|| format!("{}-{}-1", project.name, service.name))
+    service.container_name.clone().unwrap_or_else(|| format!("{}-{}-1", project.name, service.name))
 }
 
 /// What must happen on the host so that it runs the project.
@@ -144,23 +127,10 @@ pub fn container_name(project: &Project, service: &Service) -> String {
 /// Everything that stands in the way, at once.
 pub fn reconcile(desired: Desired<'_>, facts: &HostFacts) -> Result<Plan, Vec<PlanError>> {
     let empty = EngineState::empty();
-    let run = Run {
-        desired,
-        facts,
-        engine: facts.engine.as_ref().unwrap_or(&empty),
-    };
-    let errors: Vec<PlanError> = desired
-        .project
-        .services
-        .values()
-        .flat_map(|s| run.problems(s))
-        .chain(run.external_problems())
-        .collect();
-    if errors.is_empty() {
-        Ok(run.plan())
-    } else {
-        Err(errors)
-    }
+    let run = Run { desired, facts, engine: facts.engine.as_ref().unwrap_or(&empty) };
+    let errors: Vec<PlanError> =
+        desired.project.services.values().flat_map(|s| run.problems(s)).chain(run.external_problems()).collect();
+    if errors.is_empty() { Ok(run.plan()) } else { Err(errors) }
 }
 
 struct Run<'a> {
@@ -182,11 +152,7 @@ impl Run<'_> {
         self.volume_operations(&mut plan.operations);
         for name in self.desired.project.start_order().into_iter().flatten() {
             let before = plan.operations.len();
-            self.service_operations(
-                &self.desired.project.services[name],
-                &pushed,
-                &mut plan.operations,
-            );
+            self.service_operations(&self.desired.project.services[name], &pushed, &mut plan.operations);
             if plan.operations.len() == before {
                 plan.unchanged.push(name.to_owned());
             }
@@ -225,12 +191,7 @@ impl Run<'_> {
     }
 
     fn image_names(&self) -> BTreeSet<String> {
-        self.desired
-            .project
-            .services
-            .values()
-            .map(|s| s.image.clone())
-            .collect()
+        self.desired.project.services.values().map(|s| s.image.clone()).collect()
     }
 
     /// On a containerd store a layer counts only where its blob is one that we sent, which a snapshot cannot tell yet.
@@ -244,10 +205,7 @@ impl Run<'_> {
     fn network_operations(&self, operations: &mut Vec<Operation>) {
         for (key, network) in &self.desired.project.networks {
             if !network.external && !self.engine.networks.contains(&network.name) {
-                let action = Action::CreateNetwork {
-                    key: key.clone(),
-                    name: network.name.clone(),
-                };
+                let action = Action::CreateNetwork { key: key.clone(), name: network.name.clone() };
                 operations.push(op(action, Cause::Missing));
             }
         }
@@ -256,70 +214,36 @@ impl Run<'_> {
     fn volume_operations(&self, operations: &mut Vec<Operation>) {
         for (key, volume) in &self.desired.project.volumes {
             if !volume.external && !self.engine.volumes.contains(&volume.name) {
-                let action = Action::CreateVolume {
-                    key: key.clone(),
-                    name: volume.name.clone(),
-                };
+                let action = Action::CreateVolume { key: key.clone(), name: volume.name.clone() };
                 operations.push(op(action, Cause::Missing));
             }
         }
     }
 
-    fn service_operations(
-        &self,
-        service: &Service,
-        pushed: &BTreeSet<String>,
-        operations: &mut Vec<Operation>,
-    ) {
+    fn service_operations(&self, service: &Service, pushed: &BTreeSet<String>, operations: &mut Vec<Operation>) {
         let container = container_name(self.desired.project, service);
         let (current, left_over) = self.containers_of(&service.name, &container);
         for old in left_over {
-            let action = Action::RemoveContainer {
-                container: old.name.clone(),
-                id: old.id.clone(),
-            };
+            let action = Action::RemoveContainer { container: old.name.clone(), id: old.id.clone() };
             operations.push(op(action, Cause::LeftOver));
         }
         let service_name = service.name.clone();
         let Some(current) = current else {
-            operations.push(op(
-                Action::CreateContainer {
-                    service: service_name,
-                    container,
-                },
-                Cause::Missing,
-            ));
+            operations.push(op(Action::CreateContainer { service: service_name, container }, Cause::Missing));
             return;
         };
         let id = current.id.clone();
         if let Some(cause) = self.why_recreate(service, current, &container, pushed) {
-            let action = Action::RecreateContainer {
-                service: service_name,
-                container,
-                replaces: id,
-            };
+            let action = Action::RecreateContainer { service: service_name, container, replaces: id };
             operations.push(op(action, cause));
         } else if !current.is_running() && !may_have_ended(service, current) {
-            let cause = Cause::NotRunning {
-                state: current.state.clone(),
-            };
-            operations.push(op(
-                Action::StartContainer {
-                    service: service_name,
-                    container,
-                    id,
-                },
-                cause,
-            ));
+            let cause = Cause::NotRunning { state: current.state.clone() };
+            operations.push(op(Action::StartContainer { service: service_name, container, id }, cause));
         }
     }
 
     /// The service's container, and those that an interrupted run left beside it.
-    fn containers_of(
-        &self,
-        service: &str,
-        name: &str,
-    ) -> (Option<&ObservedContainer>, Vec<&ObservedContainer>) {
+    fn containers_of(&self, service: &str, name: &str) -> (Option<&ObservedContainer>, Vec<&ObservedContainer>) {
         let mut all: Vec<&ObservedContainer> = self
             .engine
             .of_project(&self.desired.project.name)
@@ -352,8 +276,7 @@ impl Run<'_> {
     fn full_name(&self, service: &Service) -> String {
         match self.desired.images.get(&service.image) {
             Some(image) => image.reference.full(),
-            None => Reference::parse(&service.image)
-                .map_or_else(|_| service.image.clone(), |r| r.full()),
+            None => Reference::parse(&service.image).map_or_else(|_| service.image.clone(), |r| r.full()),
         }
     }
 
@@ -362,70 +285,38 @@ impl Run<'_> {
         self.engine
             .of_project(&project.name)
             .filter(|c| !c.oneoff)
-            .filter(|c| {
-                !c.service
-                    .as_ref()
-                    .is_some_and(|s| project.services.contains_key(s))
-            })
-            .map(|c| {
-                format!(
-                    "container {} belongs to the project and to no service of the file; left alone",
-                    c.name
-                )
-            })
+            .filter(|c| !c.service.as_ref().is_some_and(|s| project.services.contains_key(s)))
+            .map(|c| format!("container {} belongs to the project and to no service of the file; left alone", c.name))
             .collect()
     }
 
     fn problems(&self, service: &Service) -> Vec<PlanError> {
-        self.image_problem(service)
-            .into_iter()
-            .chain(self.port_problems(service))
-            .collect()
+        self.image_problem(service).into_iter().chain(self.port_problems(service)).collect()
     }
 
     fn image_problem(&self, service: &Service) -> Option<PlanError> {
-        let (host, service_name, image) = (
-            self.facts.host.clone(),
-            service.name.clone(),
-            service.image.clone(),
-        );
+        let (host, service_name, image) = (self.facts.host.clone(), service.name.clone(), service.image.clone());
         let Some(wanted) = self.desired.images.get(&service.image) else {
             let there = self.engine.image(&self.full_name(service)).is_some();
-            let error = PlanError::ImageNowhere {
-                host,
-                service: service_name,
-                image,
-                has_build: service.has_build,
-            };
+            let error = PlanError::ImageNowhere { host, service: service_name, image, has_build: service.has_build };
             return (!there).then_some(error);
         };
         let (ours, theirs) = (&wanted.facts.architecture, &self.engine.architecture);
-        (!ours.is_empty() && !theirs.is_empty() && ours != theirs).then(|| {
-            PlanError::Architecture {
-                host,
-                service: service_name,
-                image,
-                image_architecture: ours.clone(),
-                host_architecture: theirs.clone(),
-            }
+        (!ours.is_empty() && !theirs.is_empty() && ours != theirs).then(|| PlanError::Architecture {
+            host,
+            service: service_name,
+            image,
+            image_architecture: ours.clone(),
+            host_architecture: theirs.clone(),
         })
     }
 
     fn port_problems(&self, service: &Service) -> Vec<PlanError> {
-        let tcp = service
-            .ports
-            .iter()
-            .filter(|p| p.protocol == Protocol::Tcp)
-            .filter_map(|p| p.published);
+        let tcp = service.ports.iter().filter(|p| p.protocol == Protocol::Tcp).filter_map(|p| p.published);
         tcp.filter_map(|port| {
             let holder = self.port_holder(port)?;
             let (host, service) = (self.facts.host.clone(), service.name.clone());
-            Some(PlanError::PortTaken {
-                host,
-                service,
-                port,
-                holder,
-            })
+            Some(PlanError::PortTaken { host, service, port, holder })
         })
         .collect()
     }
@@ -433,19 +324,11 @@ impl Run<'_> {
     /// Who holds the port, unless it is the project itself, whose containers give it up.
     fn port_holder(&self, port: u16) -> Option<String> {
         let project = &self.desired.project.name;
-        let container = self
-            .engine
-            .containers
-            .iter()
-            .find(|c| c.is_running() && c.published.contains_key(&port));
+        let container = self.engine.containers.iter().find(|c| c.is_running() && c.published.contains_key(&port));
         match container {
             Some(own) if own.project.as_ref() == Some(project) => None,
             Some(other) => Some(format!("container {}", other.name)),
-            None => self
-                .facts
-                .listening
-                .contains(&port)
-                .then(|| "another process".to_owned()),
+            None => self.facts.listening.contains(&port).then(|| "another process".to_owned()),
         }
     }
 
@@ -455,24 +338,14 @@ impl Run<'_> {
         let networks = networks.filter(|n| n.external && !self.engine.networks.contains(&n.name));
         let volumes = self.desired.project.volumes.values();
         let volumes = volumes.filter(|v| v.external && !self.engine.volumes.contains(&v.name));
-        let missing = |kind, name: &str| PlanError::ExternalMissing {
-            host: host.clone(),
-            kind,
-            name: name.to_owned(),
-        };
-        networks
-            .map(|n| missing("network", &n.name))
-            .chain(volumes.map(|v| missing("volume", &v.name)))
-            .collect()
+        let missing = |kind, name: &str| PlanError::ExternalMissing { host: host.clone(), kind, name: name.to_owned() };
+        networks.map(|n| missing("network", &n.name)).chain(volumes.map(|v| missing("volume", &v.name))).collect()
     }
 }
 
 /// A one-shot service is done when it has exited well.
 fn may_have_ended(service: &Service, current: &ObservedContainer) -> bool {
-    let one_shot = matches!(
-        service.restart,
-        RestartPolicy::No | RestartPolicy::OnFailure { .. }
-    );
+    let one_shot = matches!(service.restart, RestartPolicy::No | RestartPolicy::OnFailure { .. });
     one_shot && current.state == "exited" && current.status.starts_with("Exited (0)")
 }
 
@@ -481,11 +354,7 @@ fn op(action: Action, cause: Cause) -> Operation {
 }
 
 /// A layer that two images share is sent, and `counted`, once.
-fn push_action(
-    image: &DesiredImage,
-    held: &BTreeSet<ChainId>,
-    counted: &mut BTreeSet<DiffId>,
-) -> Action {
+fn push_action(image: &DesiredImage, held: &BTreeSet<ChainId>, counted: &mut BTreeSet<DiffId>) -> Action {
     let layers = &image.facts.layers;
     let held_layers = held_prefix(layers, held);
     let new = layers[held_layers..].iter().filter(|l| counted.insert(**l));

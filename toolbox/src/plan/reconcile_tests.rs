@@ -41,37 +41,20 @@ fn facts(id: &str, layers: &[&str]) -> ImageFacts {
 fn image(name: &str, id: &str, layers: &[&str]) -> (String, DesiredImage) {
     let layer_sizes = layers.iter().map(|l| (layer(l), 1_000_000)).collect();
     let reference = Reference::parse(name).unwrap();
-    (
-        name.to_owned(),
-        DesiredImage {
-            reference,
-            facts: facts(id, layers),
-            layer_sizes,
-        },
-    )
+    (name.to_owned(), DesiredImage { reference, facts: facts(id, layers), layer_sizes })
 }
 
 fn images() -> BTreeMap<String, DesiredImage> {
-    BTreeMap::from([
-        image("db", "db1", &["base", "db"]),
-        image("web", "web1", &["base", "web"]),
-    ])
+    BTreeMap::from([image("db", "db1", &["base", "db"]), image("web", "web1", &["base", "web"])])
 }
 
 fn host(engine: Result<EngineState, Cause>) -> HostFacts {
-    HostFacts {
-        host: "vm".into(),
-        engine,
-        listening: BTreeSet::from([22]),
-    }
+    HostFacts { host: "vm".into(), engine, listening: BTreeSet::from([22]) }
 }
 
 fn held(name: &str, id: &str, layers: &[&str]) -> ObservedImage {
     let full = Reference::parse(name).unwrap().full();
-    ObservedImage {
-        facts: facts(id, layers),
-        references: BTreeSet::from([full]),
-    }
+    ObservedImage { facts: facts(id, layers), references: BTreeSet::from([full]) }
 }
 
 fn container(project: &Project, service: &str, image_id: &str) -> ObservedContainer {
@@ -93,14 +76,8 @@ fn container(project: &Project, service: &str, image_id: &str) -> ObservedContai
 fn deployed(project: &Project) -> EngineState {
     EngineState {
         architecture: "amd64".into(),
-        images: vec![
-            held("db", "db1", &["base", "db"]),
-            held("web", "web1", &["base", "web"]),
-        ],
-        containers: vec![
-            container(project, "db", "db1"),
-            container(project, "web", "web1"),
-        ],
+        images: vec![held("db", "db1", &["base", "db"]), held("web", "web1", &["base", "web"])],
+        containers: vec![container(project, "db", "db1"), container(project, "web", "web1")],
         networks: BTreeSet::from(["shop_default".into()]),
         volumes: BTreeSet::from(["shop_data".into()]),
         ..EngineState::empty()
@@ -140,10 +117,7 @@ fn a_bare_host_gets_everything_in_order() {
 
 #[test]
 fn a_host_as_it_should_be_needs_nothing() {
-    assert_eq!(
-        text_after(|_| ()),
-        "vm\n  = db: unchanged\n  = web: unchanged\n  nothing to do\n"
-    );
+    assert_eq!(text_after(|_| ()), "vm\n  = db: unchanged\n  = web: unchanged\n  nothing to do\n");
 }
 
 #[test]
@@ -158,26 +132,14 @@ fn each_difference_has_its_operation_and_cause() {
             |s| s.images[1].facts = facts("web0", &["base", "old"]),
             "~ recreate container shop-web-1, stop-first (image changed)",
         ),
-        (
-            |s| s.containers[1].config_hash = None,
-            "~ recreate container shop-web-1, stop-first (definition changed)",
-        ),
-        (
-            |s| s.containers[1].image_id = "web0".into(),
-            "~ recreate container shop-web-1, stop-first (image changed)",
-        ),
-        (
-            |s| s.containers[1].state = "exited".into(),
-            "~ start container shop-web-1 (state is exited)",
-        ),
+        (|s| s.containers[1].config_hash = None, "~ recreate container shop-web-1, stop-first (definition changed)"),
+        (|s| s.containers[1].image_id = "web0".into(), "~ recreate container shop-web-1, stop-first (image changed)"),
+        (|s| s.containers[1].state = "exited".into(), "~ start container shop-web-1 (state is exited)"),
         (
             |s| s.containers[1].name = "abc_shop-web-1".into(),
             "~ recreate container shop-web-1, stop-first (left over from an interrupted run)",
         ),
-        (
-            |s| s.networks.clear(),
-            "+ create network shop_default (not on the host)",
-        ),
+        (|s| s.networks.clear(), "+ create network shop_default (not on the host)"),
         (
             |s| s.containers[1].service = Some("gone".into()),
             "! container shop-web-1 belongs to the project and to no service of the file; left alone",
@@ -196,10 +158,7 @@ fn what_an_interrupted_run_left_is_removed_before_the_service_is_touched() {
         (old.name, old.id, old.state) = ("old_shop-web-1".into(), "old".into(), "exited".into());
         s.containers.insert(0, old);
     });
-    assert!(
-        text.contains("- remove container old_shop-web-1 (left over from an interrupted run)"),
-        "{text}"
-    );
+    assert!(text.contains("- remove container old_shop-web-1 (left over from an interrupted run)"), "{text}");
 }
 
 #[test]
@@ -208,10 +167,7 @@ fn layers_count_as_held_on_a_containerd_store_only_when_we_sent_them() {
         s.store = Store::Containerd;
         s.images[1].facts = facts("web0", &["base", "old"]);
     });
-    assert!(
-        text.contains("push image web:latest: 2 of 2 layers"),
-        "{text}"
-    );
+    assert!(text.contains("push image web:latest: 2 of 2 layers"), "{text}");
 }
 
 #[test]
@@ -220,63 +176,32 @@ fn a_one_shot_that_ended_well_is_done() {
     let mut state = deployed(&project_of(FILE));
     state.containers = vec![container(&project, "job", "db1")];
     state.containers[0].state = "exited".into();
-    for (status, empty) in [
-        ("Exited (0) 2 minutes ago", true),
-        ("Exited (1) 2 minutes ago", false),
-    ] {
+    for (status, empty) in [("Exited (0) 2 minutes ago", true), ("Exited (1) 2 minutes ago", false)] {
         state.containers[0].status = status.into();
-        assert_eq!(
-            plan(&project, &images(), &host(Ok(state.clone()))).is_empty(),
-            empty,
-            "{status}"
-        );
+        assert_eq!(plan(&project, &images(), &host(Ok(state.clone()))).is_empty(), empty, "{status}");
     }
 }
 
-fn errors_after(
-    change: impl FnOnce(&mut HostFacts, &mut BTreeMap<String, DesiredImage>),
-) -> Vec<String> {
+fn errors_after(change: impl FnOnce(&mut HostFacts, &mut BTreeMap<String, DesiredImage>)) -> Vec<String> {
     let project = project_of(FILE);
-    let (mut facts, mut images) = (
-        host(Ok(EngineState {
-            architecture: "amd64".into(),
-            ..EngineState::empty()
-        })),
-        images(),
-    );
+    let (mut facts, mut images) =
+        (host(Ok(EngineState { architecture: "amd64".into(), ..EngineState::empty() })), images());
     change(&mut facts, &mut images);
-    let errors = reconcile(
-        Desired {
-            project: &project,
-            images: &images,
-        },
-        &facts,
-    )
-    .unwrap_err();
+    let errors = reconcile(Desired { project: &project, images: &images }, &facts).unwrap_err();
     errors.iter().map(ToString::to_string).collect()
 }
 
 #[test]
 fn a_taken_port_is_named_with_its_holder() {
     let process = errors_after(|facts, _| facts.listening.extend([80]));
-    assert_eq!(
-        process,
-        ["vm: service web: port 80 is taken on the host by another process"]
-    );
+    assert_eq!(process, ["vm: service web: port 80 is taken on the host by another process"]);
     let stranger = errors_after(|facts, _| {
         let published = BTreeMap::from([(80, 80)]);
-        let nginx = ObservedContainer {
-            name: "nginx".into(),
-            state: "running".into(),
-            published,
-            ..Default::default()
-        };
+        let nginx =
+            ObservedContainer { name: "nginx".into(), state: "running".into(), published, ..Default::default() };
         facts.engine.as_mut().unwrap().containers.push(nginx);
     });
-    assert_eq!(
-        stranger,
-        ["vm: service web: port 80 is taken on the host by container nginx"]
-    );
+    assert_eq!(stranger, ["vm: service web: port 80 is taken on the host by container nginx"]);
 }
 
 #[test]
@@ -284,20 +209,14 @@ fn a_port_held_by_the_project_itself_is_free() {
     let project = project_of(FILE);
     let mut state = deployed(&project);
     state.containers[1].published = BTreeMap::from([(80, 8080)]);
-    let facts = HostFacts {
-        listening: BTreeSet::from([80]),
-        ..host(Ok(state))
-    };
+    let facts = HostFacts { listening: BTreeSet::from([80]), ..host(Ok(state)) };
     assert!(plan(&project, &images(), &facts).is_empty());
 }
 
 #[test]
 fn an_image_that_exists_nowhere_is_an_error_and_one_that_the_host_holds_is_not() {
     let nowhere = errors_after(|_, images| drop(images.remove("db")));
-    assert_eq!(
-        nowhere,
-        ["vm: service db: image db is neither here nor on the host"]
-    );
+    assert_eq!(nowhere, ["vm: service db: image db is neither here nor on the host"]);
     let project = project_of(FILE);
     let facts = host(Ok(deployed(&project)));
     assert!(plan(&project, &BTreeMap::new(), &facts).is_empty());
@@ -305,11 +224,7 @@ fn an_image_that_exists_nowhere_is_an_error_and_one_that_the_host_holds_is_not()
 
 #[test]
 fn an_image_for_another_processor_is_an_error() {
-    let wrong =
-        errors_after(|facts, _| facts.engine.as_mut().unwrap().architecture = "arm64".into());
-    assert_eq!(
-        wrong[0],
-        "vm: service db: image db is for amd64, the host is arm64"
-    );
+    let wrong = errors_after(|facts, _| facts.engine.as_mut().unwrap().architecture = "arm64".into());
+    assert_eq!(wrong[0], "vm: service db: image db is for amd64, the host is arm64");
     assert_eq!(wrong.len(), 2);
 }

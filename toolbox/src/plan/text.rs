@@ -13,11 +13,7 @@ pub fn bytes(count: u64) -> String {
         value /= 1000.0;
         unit += 1;
     }
-    if unit == 0 {
-        format!("{count} B")
-    } else {
-        format!("{value:.1} {}", UNITS[unit])
-    }
+    if unit == 0 { format!("{count} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
 /// The whole plan, one line an operation, with a closing count.
@@ -49,18 +45,10 @@ fn what(action: &Action) -> String {
     match action {
         Action::InstallEngine => "+ install Docker from the host's own package archive".into(),
         Action::StartEngine => "+ start Docker".into(),
-        Action::PushImage {
-            reference,
-            held_layers,
-            layers,
-            bytes,
-        } => {
+        Action::PushImage { reference, held_layers, layers, bytes } => {
             let send = layers - held_layers;
             let size = bytes.map_or_else(String::new, |b| format!(", {}", self::bytes(b)));
-            format!(
-                "> push image {}: {send} of {layers} layers{size}",
-                reference.familiar()
-            )
+            format!("> push image {}: {send} of {layers} layers{size}", reference.familiar())
         }
         Action::CreateNetwork { name, .. } => format!("+ create network {name}"),
         Action::CreateVolume { name, .. } => format!("+ create volume {name}"),

@@ -111,8 +111,7 @@ impl AgentClient {
     }
 
     async fn ask(&mut self, body: &[u8]) -> Result<Vec<u8>, AgentError> {
-        let length = u32::try_from(body.len())
-            .map_err(|_| AgentError::Nonsense("the request is too long"))?;
+        let length = u32::try_from(body.len()).map_err(|_| AgentError::Nonsense("the request is too long"))?;
         self.stream.write_all(&length.to_be_bytes()).await?;
         self.stream.write_all(body).await?;
         self.stream.flush().await?;
@@ -138,9 +137,7 @@ impl Signer for AgentClient {
     ) -> Result<Vec<u8>, AgentError> {
         let (blob, algorithm) = match identity {
             AgentIdentity::PublicKey { key, .. } => (key.to_bytes(), key.algorithm()),
-            AgentIdentity::Certificate { certificate, .. } => {
-                (certificate.to_bytes(), certificate.algorithm())
-            }
+            AgentIdentity::Certificate { certificate, .. } => (certificate.to_bytes(), certificate.algorithm()),
         };
         let blob = blob.map_err(|_| AgentError::Nonsense("the key cannot be encoded"))?;
         let signature = self.sign(&blob, flags(&algorithm, hash), &to_sign).await?;
@@ -181,19 +178,13 @@ fn read_identity(blob: &[u8], comment: String) -> Listed {
     let algorithm = String::decode(&mut &blob[..]).unwrap_or_default();
     if algorithm.ends_with("-cert-v01@openssh.com") {
         if let Ok(certificate) = Certificate::from_bytes(blob) {
-            return Listed::Usable(Box::new(AgentIdentity::Certificate {
-                certificate,
-                comment,
-            }));
+            return Listed::Usable(Box::new(AgentIdentity::Certificate { certificate, comment }));
         }
     } else if let Ok(data) = KeyData::decode(&mut &blob[..])
         && !data.is_other()
         && !data.is_dsa()
     {
-        return Listed::Usable(Box::new(AgentIdentity::PublicKey {
-            key: PublicKey::new(data, ""),
-            comment,
-        }));
+        return Listed::Usable(Box::new(AgentIdentity::PublicKey { key: PublicKey::new(data, ""), comment }));
     }
     Listed::Unknown { algorithm, comment }
 }
@@ -202,8 +193,7 @@ fn read_identity(blob: &[u8], comment: String) -> Listed {
 mod tests {
     use super::*;
 
-    const ED25519: &str =
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
+    const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
 
     fn list(blobs: &[&[u8]]) -> Vec<u8> {
         let mut list = u32::try_from(blobs.len()).unwrap().to_be_bytes().to_vec();
@@ -224,12 +214,7 @@ mod tests {
     #[test]
     fn keys_of_unknown_types_hide_no_others() {
         let known = PublicKey::from_openssh(ED25519).unwrap();
-        let strange = [
-            blob("ssh-dss"),
-            blob("ssh-new@example.com"),
-            blob("ssh-rsa-cert-v01@openssh.com"),
-            vec![1, 2],
-        ];
+        let strange = [blob("ssh-dss"), blob("ssh-new@example.com"), blob("ssh-rsa-cert-v01@openssh.com"), vec![1, 2]];
         for strange in strange {
             let listed = read_list(&list(&[&strange, &known.to_bytes().unwrap()])).unwrap();
             assert!(matches!(&listed[0], Listed::Unknown { .. }), "{strange:?}");
@@ -244,10 +229,7 @@ mod tests {
 
     #[test]
     fn a_list_cut_short_is_an_error_not_a_shorter_list() {
-        let known = PublicKey::from_openssh(ED25519)
-            .unwrap()
-            .to_bytes()
-            .unwrap();
+        let known = PublicKey::from_openssh(ED25519).unwrap().to_bytes().unwrap();
         let whole = list(&[&known]);
         for length in 0..whole.len() {
             assert!(read_list(&whole[..length]).is_err(), "{length}");
@@ -257,12 +239,9 @@ mod tests {
 
     #[test]
     fn a_sha1_signature_of_an_old_agent_is_not_passed_on() {
-        for (algorithm, passed) in [
-            ("ssh-rsa", false),
-            ("ssh-dss", false),
-            ("rsa-sha2-512", true),
-            ("ssh-ed25519", true),
-        ] {
+        for (algorithm, passed) in
+            [("ssh-rsa", false), ("ssh-dss", false), ("rsa-sha2-512", true), ("ssh-ed25519", true)]
+        {
             assert_eq!(refuse_weak(&blob(algorithm)).is_ok(), passed, "{algorithm}");
         }
     }

@@ -20,43 +20,23 @@ pub(super) async fn log_in(
     agent: &AgentDialer,
     notes: &SessionNotes,
 ) -> Result<(), SshError> {
-    let mut agent = AgentClient::new(
-        agent
-            .dial()
-            .await
-            .map_err(|source| SshError::AgentUnreachable { source })?,
-    );
+    let mut agent = AgentClient::new(agent.dial().await.map_err(|source| SshError::AgentUnreachable { source })?);
     if let Some(binding) = handle.agent_session_binding() {
         match agent.bind(binding).await {
             Ok(()) | Err(AgentError::Declined) => {}
             Err(error) => return Err(agent_broken(&error)),
         }
     }
-    let identities = agent
-        .identities()
-        .await
-        .map_err(|error| agent_broken(&error))?;
+    let identities = agent.identities().await.map_err(|error| agent_broken(&error))?;
     if identities.is_empty() {
-        return Err(SshError::NoIdentities {
-            user: target.user.clone(),
-            address: target.address.clone(),
-        });
+        return Err(SshError::NoIdentities { user: target.user.clone(), address: target.address.clone() });
     }
-    let mut login = Login {
-        handle,
-        agent,
-        target,
-        notes,
-        tried: Vec::new(),
-        methods: MethodSet::empty(),
-    };
+    let mut login = Login { handle, agent, target, notes, tried: Vec::new(), methods: MethodSet::empty() };
     login.offer_all(identities).await
 }
 
 fn agent_broken(error: &AgentError) -> SshError {
-    SshError::AgentProtocol {
-        reason: error.to_string(),
-    }
+    SshError::AgentProtocol { reason: error.to_string() }
 }
 
 struct Login<'a> {
@@ -74,12 +54,7 @@ impl Login<'_> {
             let identity = match listed {
                 Listed::Usable(identity) => identity,
                 Listed::Unknown { algorithm, comment } => {
-                    self.note(
-                        String::new(),
-                        algorithm,
-                        comment,
-                        "its type is not supported",
-                    );
+                    self.note(String::new(), algorithm, comment, "its type is not supported");
                     continue;
                 }
             };
@@ -103,22 +78,17 @@ impl Login<'_> {
         let user = self.target.user.clone();
         let result = match identity {
             AgentIdentity::PublicKey { key, .. } => {
-                self.handle
-                    .authenticate_publickey_with(user, key.clone(), hash, &mut self.agent)
-                    .await
+                self.handle.authenticate_publickey_with(user, key.clone(), hash, &mut self.agent).await
             }
             AgentIdentity::Certificate { certificate, .. } => {
-                self.handle
-                    .authenticate_certificate_with(user, certificate.clone(), hash, &mut self.agent)
-                    .await
+                self.handle.authenticate_certificate_with(user, certificate.clone(), hash, &mut self.agent).await
             }
         };
         match result {
             Ok(AuthResult::Success) => Ok(Outcome::Accepted),
-            Ok(AuthResult::Failure {
-                remaining_methods,
-                partial_success,
-            }) => Ok(self.after_refusal(remaining_methods, partial_success)),
+            Ok(AuthResult::Failure { remaining_methods, partial_success }) => {
+                Ok(self.after_refusal(remaining_methods, partial_success))
+            }
             Err(AgentError::Declined) => Ok(Outcome::Refused("the agent declined to sign")),
             Err(AgentError::SessionGone) => Ok(Outcome::Over("the server hung up")),
             Err(error) => Err(agent_broken(&error)),
@@ -154,31 +124,16 @@ impl Login<'_> {
     }
 
     fn note_identity(&mut self, identity: &AgentIdentity, outcome: &str) {
-        let fingerprint = identity
-            .public_key()
-            .fingerprint(HashAlg::Sha256)
-            .to_string();
+        let fingerprint = identity.public_key().fingerprint(HashAlg::Sha256).to_string();
         let algorithm = match identity {
             AgentIdentity::PublicKey { key, .. } => key.algorithm().to_string(),
-            AgentIdentity::Certificate { certificate, .. } => {
-                certificate.algorithm().to_certificate_type()
-            }
+            AgentIdentity::Certificate { certificate, .. } => certificate.algorithm().to_certificate_type(),
         };
-        self.note(
-            fingerprint,
-            algorithm,
-            identity.comment().to_owned(),
-            outcome,
-        );
+        self.note(fingerprint, algorithm, identity.comment().to_owned(), outcome);
     }
 
     fn note(&mut self, fingerprint: String, algorithm: String, comment: String, outcome: &str) {
-        self.tried.push(TriedIdentity {
-            fingerprint,
-            algorithm,
-            comment,
-            outcome: outcome.to_owned(),
-        });
+        self.tried.push(TriedIdentity { fingerprint, algorithm, comment, outcome: outcome.to_owned() });
     }
 
     fn refusal(&mut self) -> SshError {
@@ -187,11 +142,7 @@ impl Login<'_> {
             address: self.target.address.clone(),
             tried: std::mem::take(&mut self.tried),
             methods: self.methods.iter().map(String::from).collect(),
-            hung_up: self.handle.is_closed().then(|| {
-                self.notes
-                    .end()
-                    .unwrap_or_else(|| "no reason given".to_owned())
-            }),
+            hung_up: self.handle.is_closed().then(|| self.notes.end().unwrap_or_else(|| "no reason given".to_owned())),
             banner: self.notes.banner(),
         }))
     }

@@ -101,22 +101,9 @@ impl Incoming {
         let ended = Arc::new(Ended::default());
         let end = EndOnDrop(ended.clone());
         let write = Arc::new(write);
-        let drain = Drain {
-            events: sender,
-            budget: budget.clone(),
-            overflow,
-            write: write.clone(),
-            _end: end,
-        };
+        let drain = Drain { events: sender, budget: budget.clone(), overflow, write: write.clone(), _end: end };
         let task = tokio::spawn(drain.run(read));
-        Self {
-            events,
-            budget,
-            task,
-            write,
-            ended,
-            closed: false,
-        }
+        Self { events, budget, task, write, ended, closed: false }
     }
 
     /// The writing side, for as long as it is wanted: it does not keep the channel open.
@@ -198,9 +185,7 @@ impl Drain {
 
     /// Takes room for a message; `false` when there is none and nobody makes any.
     async fn take(&self, cost: usize) -> bool {
-        let room = self
-            .budget
-            .acquire_many(u32::try_from(cost).unwrap_or(u32::MAX));
+        let room = self.budget.acquire_many(u32::try_from(cost).unwrap_or(u32::MAX));
         let permit = match self.overflow {
             Overflow::Fail => timeout(GRACE, room).await.ok().and_then(Result::ok),
             Overflow::Wait => room.await.ok(),

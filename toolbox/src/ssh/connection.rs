@@ -42,14 +42,8 @@ pub(super) struct Peer {
 impl Peer {
     /// The error for a connection that is gone.
     pub(super) fn lost(&self) -> SshError {
-        let reason = self
-            .notes
-            .end()
-            .unwrap_or_else(|| "it broke off".to_owned());
-        SshError::Disconnected {
-            address: self.address.clone(),
-            reason,
-        }
+        let reason = self.notes.end().unwrap_or_else(|| "it broke off".to_owned());
+        SshError::Disconnected { address: self.address.clone(), reason }
     }
 }
 
@@ -69,11 +63,7 @@ impl Connection {
     ///
     /// # Errors
     /// Nearly every [`SshError`]; [`SshError::hint`] has the next step.
-    pub async fn open(
-        target: &Target,
-        agent: &AgentDialer,
-        timeouts: &Timeouts,
-    ) -> Result<Self, SshError> {
+    pub async fn open(target: &Target, agent: &AgentDialer, timeouts: &Timeouts) -> Result<Self, SshError> {
         Self::establish(target, agent, timeouts, Overflow::Fail).await
     }
 
@@ -82,11 +72,7 @@ impl Connection {
     ///
     /// # Errors
     /// As [`Connection::open`].
-    pub async fn open_bulk(
-        target: &Target,
-        agent: &AgentDialer,
-        timeouts: &Timeouts,
-    ) -> Result<Self, SshError> {
+    pub async fn open_bulk(target: &Target, agent: &AgentDialer, timeouts: &Timeouts) -> Result<Self, SshError> {
         Self::establish(target, agent, timeouts, Overflow::Wait).await
     }
 
@@ -135,10 +121,7 @@ impl Connection {
 
     /// Says goodbye and waits for the end, 2 seconds at most. Streams that are still open fail.
     pub async fn close(&self) {
-        let goodbye = self
-            .0
-            .handle
-            .disconnect(Disconnect::ByApplication, "done", "");
+        let goodbye = self.0.handle.disconnect(Disconnect::ByApplication, "done", "");
         let mut over = self.0.over.clone();
         let end = async {
             let _ = goodbye.await;
@@ -171,9 +154,7 @@ impl Connection {
         let opening = tokio::spawn(async move {
             match wanted.open(&connection.0.handle).await {
                 Ok(channel) => Ok(Incoming::new(channel, connection.0.overflow)),
-                Err(Error::ChannelOpenFailure(reason)) => {
-                    Err(connection.refused(&wanted, &reason).await)
-                }
+                Err(Error::ChannelOpenFailure(reason)) => Err(connection.refused(&wanted, &reason).await),
                 Err(_) => Err(connection.0.peer.lost()),
             }
         });
@@ -186,11 +167,7 @@ impl Connection {
             Some(words) if words != name => format!("{name} ({words})"),
             _ => name,
         };
-        SshError::ChannelRefused {
-            address: self.address().to_owned(),
-            what: wanted.to_string(),
-            reason,
-        }
+        SshError::ChannelRefused { address: self.address().to_owned(), what: wanted.to_string(), reason }
     }
 
     async fn establish(
@@ -222,26 +199,15 @@ impl Connection {
         let (stream, heard) = Tap::new(stream);
         let handshake = connect_stream(config, stream, handler);
         let mut handle = shake_hands(handshake, target, timeouts, &heard, &notes).await?;
-        timeout(
-            timeouts.auth,
-            auth::log_in(&mut handle, target, agent, &notes),
-        )
-        .await
-        .map_err(|_| SshError::AuthTimedOut {
-            user: target.user.clone(),
-            address: target.address.clone(),
-            seconds: timeouts.auth.as_secs(),
+        timeout(timeouts.auth, auth::log_in(&mut handle, target, agent, &notes)).await.map_err(|_| {
+            SshError::AuthTimedOut {
+                user: target.user.clone(),
+                address: target.address.clone(),
+                seconds: timeouts.auth.as_secs(),
+            }
         })??;
-        let peer = Arc::new(Peer {
-            address: target.address.clone(),
-            notes,
-        });
-        Ok(Self(Arc::new(Inner {
-            handle,
-            peer,
-            overflow,
-            over,
-        })))
+        let peer = Arc::new(Peer { address: target.address.clone(), notes });
+        Ok(Self(Arc::new(Inner { handle, peer, overflow, over })))
     }
 }
 
@@ -251,9 +217,7 @@ impl Wanted {
             Self::Session => handle.channel_open_session().await,
             Self::Socket(path) => handle.channel_open_direct_streamlocal(path.as_str()).await,
             Self::Port(host, port) => {
-                handle
-                    .channel_open_direct_tcpip(host.as_str(), u32::from(*port), "127.0.0.1", 0)
-                    .await
+                handle.channel_open_direct_tcpip(host.as_str(), u32::from(*port), "127.0.0.1", 0).await
             }
         }
     }
@@ -271,9 +235,7 @@ impl fmt::Display for Wanted {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection")
-            .field("address", &self.address())
-            .finish_non_exhaustive()
+        f.debug_struct("Connection").field("address", &self.address()).finish_non_exhaustive()
     }
 }
 
@@ -286,37 +248,21 @@ async fn shake_hands(
     notes: &SessionNotes,
 ) -> Result<Handle<SessionHandler>, SshError> {
     let (address, port) = (target.address.clone(), target.port);
-    let not_ssh = |address| SshError::NotSsh {
-        address,
-        port,
-        said: heard.first_line(),
-    };
+    let not_ssh = |address| SshError::NotSsh { address, port, said: heard.first_line() };
     match timeout(timeouts.handshake, handshake).await {
         Ok(Ok(handle)) => Ok(handle),
         Ok(Err(SessionError::Verdict(verdict))) => Err(verdict),
         Ok(Err(SessionError::Russh(Error::NoCommonAlgo { kind, ours, theirs }))) => {
-            Err(SshError::NoCommonAlgorithm {
-                address,
-                port,
-                kind: kind_name(&kind),
-                ours,
-                theirs,
-            })
+            Err(SshError::NoCommonAlgorithm { address, port, kind: kind_name(&kind), ours, theirs })
         }
         Ok(Err(_)) if !heard.is_ssh() => Err(not_ssh(address)),
         Ok(Err(SessionError::Russh(error))) => {
             let reason = notes.end().unwrap_or_else(|| describe(&error));
-            Err(SshError::Handshake {
-                address,
-                port,
-                reason,
-            })
+            Err(SshError::Handshake { address, port, reason })
         }
-        Err(_) if heard.is_ssh() => Err(SshError::HandshakeTimedOut {
-            address,
-            port,
-            seconds: timeouts.handshake.as_secs(),
-        }),
+        Err(_) if heard.is_ssh() => {
+            Err(SshError::HandshakeTimedOut { address, port, seconds: timeouts.handshake.as_secs() })
+        }
         Err(_) => Err(not_ssh(address)),
     }
 }

@@ -25,49 +25,30 @@ pub(super) async fn dial(target: &Target, limit: Duration) -> Result<TcpStream, 
 }
 
 async fn connect(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
-    let stream = timeout(limit, TcpStream::connect(address))
-        .await
-        .map_err(|_| io::ErrorKind::TimedOut)??;
+    let stream = timeout(limit, TcpStream::connect(address)).await.map_err(|_| io::ErrorKind::TimedOut)??;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
 async fn resolve(target: &Target, limit: Duration) -> Result<Vec<SocketAddr>, SshError> {
     let name = (target.bare_address(), target.port);
-    let unresolvable = |source| SshError::Unresolvable {
-        address: target.address.clone(),
-        source,
-    };
+    let unresolvable = |source| SshError::Unresolvable { address: target.address.clone(), source };
     match timeout(limit, tokio::net::lookup_host(name)).await {
         Ok(Ok(addresses)) => Ok(addresses.collect()),
         Ok(Err(source)) => Err(unresolvable(source)),
-        Err(_) => Err(unresolvable(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "no answer from the resolver",
-        ))),
+        Err(_) => Err(unresolvable(io::Error::new(io::ErrorKind::TimedOut, "no answer from the resolver"))),
     }
 }
 
 /// One error for all addresses: a refusal says most (the host is there), silence least.
 fn most_telling(mut failures: Vec<io::Error>, target: &Target, limit: Duration) -> SshError {
     let (address, port) = (target.address.clone(), target.port);
-    if failures
-        .iter()
-        .any(|error| error.kind() == io::ErrorKind::ConnectionRefused)
-    {
+    if failures.iter().any(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
         return SshError::Refused { address, port };
     }
     failures.retain(|error| error.kind() != io::ErrorKind::TimedOut);
     match failures.pop() {
-        Some(source) => SshError::Unreachable {
-            address,
-            port,
-            source,
-        },
-        None => SshError::TimedOut {
-            address,
-            port,
-            seconds: limit.as_secs(),
-        },
+        Some(source) => SshError::Unreachable { address, port, source },
+        None => SshError::TimedOut { address, port, seconds: limit.as_secs() },
     }
 }

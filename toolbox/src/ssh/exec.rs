@@ -80,11 +80,7 @@ impl Connection {
         if stdout.overflowed || stderr.overflowed {
             return Err(self.too_long(command, CAPTURE_LIMIT));
         }
-        Ok(Output {
-            status,
-            stdout: stdout.bytes,
-            stderr: stderr.bytes,
-        })
+        Ok(Output { status, stdout: stdout.bytes, stderr: stderr.bytes })
     }
 
     /// Runs a long command and hands out its output line by line as it comes, without line ends,
@@ -177,22 +173,14 @@ impl Connection {
     }
 
     fn too_long(&self, command: &str, limit: usize) -> SshError {
-        SshError::OutputTooLong {
-            address: self.address().to_owned(),
-            command: shorten(command),
-            limit,
-        }
+        SshError::OutputTooLong { address: self.address().to_owned(), command: shorten(command), limit }
     }
 
     fn status(&self, command: &str, exit: Exit) -> Result<u32, SshError> {
         let (address, command) = (self.address().to_owned(), shorten(command));
         match exit {
             Exit::Status(status) => Ok(status),
-            Exit::Signal(signal) => Err(SshError::Killed {
-                address,
-                command,
-                signal,
-            }),
+            Exit::Signal(signal) => Err(SshError::Killed { address, command, signal }),
             Exit::Missing => Err(SshError::ExitMissing { address, command }),
         }
     }
@@ -280,10 +268,7 @@ mod tests {
 
     #[test]
     fn output_is_cut_into_lines_wherever_the_packets_end() {
-        assert_eq!(
-            lines(&[b"on", b"e\ntw", b"o\r\n\nthree"]),
-            ["one", "two", "", "three"]
-        );
+        assert_eq!(lines(&[b"on", b"e\ntw", b"o\r\n\nthree"]), ["one", "two", "", "three"]);
         assert_eq!(lines(&[b"\xc3", b"\xa9\n"]), ["é"]);
         assert_eq!(lines(&[]), Vec::<String>::new());
     }

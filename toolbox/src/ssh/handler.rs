@@ -67,10 +67,7 @@ impl SessionNotes {
                 added.await;
             }
         };
-        tokio::time::timeout(WORDS_LAG, claim)
-            .await
-            .ok()
-            .filter(|words| !words.is_empty())
+        tokio::time::timeout(WORDS_LAG, claim).await.ok().filter(|words| !words.is_empty())
     }
 
     fn take_words(&self, reason: &ChannelOpenFailure) -> Option<String> {
@@ -103,40 +100,20 @@ pub(super) struct SessionHandler {
 
 impl SessionHandler {
     /// A handler, and a receiver whose `changed` fails once the session is over.
-    pub(super) fn new(
-        policy: HostKeyPolicy,
-        notes: Arc<SessionNotes>,
-    ) -> (Self, watch::Receiver<()>) {
+    pub(super) fn new(policy: HostKeyPolicy, notes: Arc<SessionNotes>) -> (Self, watch::Receiver<()>) {
         let (alive, over) = watch::channel(());
-        (
-            Self {
-                policy,
-                notes,
-                _alive: alive,
-            },
-            over,
-        )
+        (Self { policy, notes, _alive: alive }, over)
     }
 }
 
 impl Handler for SessionHandler {
     type Error = SessionError;
 
-    async fn check_server_key(
-        &mut self,
-        presented: &PublicKeyOrCertificate,
-    ) -> Result<bool, SessionError> {
-        self.policy
-            .check(presented)
-            .map(|()| true)
-            .map_err(SessionError::Verdict)
+    async fn check_server_key(&mut self, presented: &PublicKeyOrCertificate) -> Result<bool, SessionError> {
+        self.policy.check(presented).map(|()| true).map_err(SessionError::Verdict)
     }
 
-    async fn auth_banner(
-        &mut self,
-        banner: &str,
-        _session: &mut Session,
-    ) -> Result<(), SessionError> {
+    async fn auth_banner(&mut self, banner: &str, _session: &mut Session) -> Result<(), SessionError> {
         lock(&self.notes.banner).push_str(banner);
         Ok(())
     }
@@ -153,10 +130,7 @@ impl Handler for SessionHandler {
         Ok(())
     }
 
-    async fn disconnected(
-        &mut self,
-        reason: DisconnectReason<SessionError>,
-    ) -> Result<(), SessionError> {
+    async fn disconnected(&mut self, reason: DisconnectReason<SessionError>) -> Result<(), SessionError> {
         let words = match reason {
             DisconnectReason::ReceivedDisconnect(info) => {
                 format!("the server says {:?}", info.message.trim())
@@ -179,9 +153,7 @@ pub(super) fn describe(error: &russh::Error) -> String {
         other => {
             let text = other.to_string();
             let mut chars = text.chars();
-            chars.next().map_or_else(String::new, |first| {
-                first.to_lowercase().chain(chars).collect()
-            })
+            chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
         }
     }
 }

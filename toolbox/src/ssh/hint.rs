@@ -56,17 +56,12 @@ impl SshError {
 
 impl UnknownHostKey {
     fn hint(&self) -> String {
-        let Self {
-            public_key, line, ..
-        } = self;
+        let Self { public_key, line, .. } = self;
         let console = console_check(&self.algorithm);
         let looked_at = match self.files.as_slice() {
             [] => String::new(),
             files => {
-                let files: Vec<_> = files
-                    .iter()
-                    .map(|file| file.display().to_string())
-                    .collect();
+                let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
                 format!("\nlooked at: {}", files.join(", "))
             }
         };
@@ -90,11 +85,7 @@ impl ChangedHostKey {
             steps.push_str(&match place {
                 Place::File { path, line } => {
                     let path = path.display().to_string();
-                    format!(
-                        "\nline {line} of {path}: ssh-keygen -R {} -f {}",
-                        quote(&self.host),
-                        quote(&path)
-                    )
+                    format!("\nline {line} of {path}: ssh-keygen -R {} -f {}", quote(&self.host), quote(&path))
                 }
                 Place::Inventory { .. } => format!("\n{place}"),
             });

@@ -37,24 +37,15 @@ impl HostKeyPolicy {
             tracing::warn!("{}: line skipped: {}", skipped.place, skipped.reason);
         }
         let bare = target.bare_address().to_ascii_lowercase();
-        Ok(Self {
-            host: target.known_hosts_name(),
-            bare,
-            known,
-            pinned,
-        })
+        Ok(Self { host: target.known_hosts_name(), bare, known, pinned })
     }
 
     /// Host key algorithms in the order to ask for, the types on file first: a server picks the
     /// first that it has, and one that is not on file would be refused.
     pub(super) fn algorithms(&self) -> Vec<Algorithm> {
-        let on_file: Vec<_> = self
-            .with_marker(None)
-            .map(|entry| entry.key().algorithm())
-            .collect();
+        let on_file: Vec<_> = self.with_marker(None).map(|entry| entry.key().algorithm()).collect();
         let mut algorithms = acceptable_algorithms();
-        algorithms
-            .sort_by_key(|algorithm| !on_file.iter().any(|known| same_type(known, algorithm)));
+        algorithms.sort_by_key(|algorithm| !on_file.iter().any(|known| same_type(known, algorithm)));
         algorithms
     }
 
@@ -68,9 +59,7 @@ impl HostKeyPolicy {
 
     /// Accepts or refuses what the host presents, at the present time.
     pub(super) fn check(&self, presented: &PublicKeyOrCertificate) -> Result<(), SshError> {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         self.check_at(presented, now)
     }
 
@@ -78,10 +67,7 @@ impl HostKeyPolicy {
         let key = presented.public_key();
         self.refuse_revoked(key.key_data(), "the key is marked @revoked")?;
         if let Some(certificate) = presented.certificate() {
-            self.refuse_revoked(
-                certificate.signature_key(),
-                "its authority is marked @revoked",
-            )?;
+            self.refuse_revoked(certificate.signature_key(), "its authority is marked @revoked")?;
             if let Some(authority) = self.authority_of(certificate) {
                 return self.check_certificate(certificate, authority, now);
             }
@@ -93,56 +79,37 @@ impl HostKeyPolicy {
     /// Lines about the host with or without its port that carry `marker`.
     fn with_marker(&self, marker: Option<Marker>) -> impl Iterator<Item = &Entry> {
         let bare = (self.bare != self.host).then(|| self.known.about(&self.bare));
-        self.known
-            .about(&self.host)
-            .chain(bare.into_iter().flatten())
-            .filter(move |entry| entry.marker() == marker)
+        self.known.about(&self.host).chain(bare.into_iter().flatten()).filter(move |entry| entry.marker() == marker)
     }
 
     fn refuse_revoked(&self, key: &KeyData, reason: &str) -> Result<(), SshError> {
-        match self
-            .with_marker(Some(Marker::Revoked))
-            .find(|entry| entry.key() == key)
-        {
+        match self.with_marker(Some(Marker::Revoked)).find(|entry| entry.key() == key) {
             Some(entry) => Err(SshError::HostKeyRevoked(self.refusal(key, reason, entry))),
             None => Ok(()),
         }
     }
 
     fn authority_of(&self, certificate: &Certificate) -> Option<&Entry> {
-        self.with_marker(Some(Marker::CertAuthority))
-            .find(|entry| entry.key() == certificate.signature_key())
+        self.with_marker(Some(Marker::CertAuthority)).find(|entry| entry.key() == certificate.signature_key())
     }
 
-    fn check_certificate(
-        &self,
-        certificate: &Certificate,
-        authority: &Entry,
-        now: u64,
-    ) -> Result<(), SshError> {
+    fn check_certificate(&self, certificate: &Certificate, authority: &Entry, now: u64) -> Result<(), SshError> {
         match certificate_fault(certificate, &self.bare, now) {
             None => Ok(()),
-            Some(fault) => Err(SshError::HostCertificateRefused(self.refusal(
-                certificate.public_key(),
-                &fault,
-                authority,
-            ))),
+            Some(fault) => {
+                Err(SshError::HostCertificateRefused(self.refusal(certificate.public_key(), &fault, authority)))
+            }
         }
     }
 
     fn check_key(&self, presented: &PublicKey) -> Result<(), SshError> {
         let is_presented = |entry: &&Entry| entry.key() == presented.key_data();
-        let plain: Vec<&Entry> = self
-            .known
-            .about(&self.host)
-            .filter(|entry| entry.marker().is_none())
-            .collect();
+        let plain: Vec<&Entry> = self.known.about(&self.host).filter(|entry| entry.marker().is_none()).collect();
         if plain.iter().any(is_presented) {
             return Ok(());
         }
-        let (same, others): (Vec<&Entry>, Vec<&Entry>) = plain
-            .into_iter()
-            .partition(|entry| self.pinned || entry.key().algorithm() == presented.algorithm());
+        let (same, others): (Vec<&Entry>, Vec<&Entry>) =
+            plain.into_iter().partition(|entry| self.pinned || entry.key().algorithm() == presented.algorithm());
         if !same.is_empty() {
             return Err(self.changed(presented, &same));
         }
@@ -164,12 +131,7 @@ impl HostKeyPolicy {
             public_key,
             files: self.known.files().to_vec(),
             other_types: others.iter().map(|entry| entry.place().clone()).collect(),
-            skipped: self
-                .known
-                .skipped()
-                .iter()
-                .map(|skipped| skipped.place.clone())
-                .collect(),
+            skipped: self.known.skipped().iter().map(|skipped| skipped.place.clone()).collect(),
         }))
     }
 
@@ -178,10 +140,7 @@ impl HostKeyPolicy {
             host: self.host.clone(),
             algorithm: presented.algorithm().to_string(),
             fingerprint: presented.fingerprint(HashAlg::Sha256).to_string(),
-            on_file: on_file
-                .iter()
-                .map(|entry| (entry.fingerprint(), entry.place().clone()))
-                .collect(),
+            on_file: on_file.iter().map(|entry| (entry.fingerprint(), entry.place().clone())).collect(),
         }))
     }
 
@@ -208,9 +167,7 @@ fn certificate_fault(certificate: &Certificate, host: &str, now: u64) -> Option<
         return Some("the certificate is a user's, not a host's".to_owned());
     }
     if certificate.critical_options().iter().next().is_some() {
-        return Some(
-            "the certificate has critical options, which no host certificate may have".to_owned(),
-        );
+        return Some("the certificate has critical options, which no host certificate may have".to_owned());
     }
     if now < certificate.valid_after() {
         return Some("the certificate is not valid yet".to_owned());
@@ -219,25 +176,15 @@ fn certificate_fault(certificate: &Certificate, host: &str, now: u64) -> Option<
         return Some("the certificate has expired".to_owned());
     }
     // A certificate without principals would be good for every host: no authority means that.
-    if !principals
-        .iter()
-        .any(|principal| glob(&principal.to_ascii_lowercase(), host))
-    {
-        return Some(format!(
-            "the certificate is for {:?}, not for {host}",
-            principals.join(",")
-        ));
+    if !principals.iter().any(|principal| glob(&principal.to_ascii_lowercase(), host)) {
+        return Some(format!("the certificate is for {:?}, not for {host}", principals.join(",")));
     }
     None
 }
 
 /// `type base64`, without a comment.
 fn public_key_line(key: &PublicKey) -> String {
-    PublicKey::new(key.key_data().clone(), "")
-        .to_openssh()
-        .unwrap_or_default()
-        .trim_end()
-        .to_owned()
+    PublicKey::new(key.key_data().clone(), "").to_openssh().unwrap_or_default().trim_end().to_owned()
 }
 
 /// Whether a key of type `known` can be proven with `algorithm` (RSA keys have two).
@@ -252,20 +199,10 @@ fn same_type(known: &Algorithm, algorithm: &Algorithm) -> bool {
 fn acceptable_algorithms() -> Vec<Algorithm> {
     vec![
         Algorithm::Ed25519,
-        Algorithm::Ecdsa {
-            curve: EcdsaCurve::NistP256,
-        },
-        Algorithm::Ecdsa {
-            curve: EcdsaCurve::NistP384,
-        },
-        Algorithm::Ecdsa {
-            curve: EcdsaCurve::NistP521,
-        },
-        Algorithm::Rsa {
-            hash: Some(HashAlg::Sha512),
-        },
-        Algorithm::Rsa {
-            hash: Some(HashAlg::Sha256),
-        },
+        Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 },
+        Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 },
+        Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 },
+        Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
+        Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
     ]
 }

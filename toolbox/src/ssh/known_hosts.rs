@@ -90,9 +90,7 @@ impl KnownHosts {
     /// [`SshError::PinMalformed`] for a line that is not a public key, since a pin that is silently
     /// left out would look like an unknown host.
     pub fn pinned(name: &str, lines: &[String]) -> Result<Self, SshError> {
-        let place = Place::Inventory {
-            host: name.to_owned(),
-        };
+        let place = Place::Inventory { host: name.to_owned() };
         let malformed = |line: &String, reason: &str| SshError::PinMalformed {
             name: name.to_owned(),
             line: line.clone(),
@@ -100,8 +98,7 @@ impl KnownHosts {
         };
         let mut known = Self::default();
         for line in lines {
-            let entry =
-                Entry::from_pin(line, place.clone()).map_err(|reason| malformed(line, &reason))?;
+            let entry = Entry::from_pin(line, place.clone()).map_err(|reason| malformed(line, &reason))?;
             known.entries.push(entry);
         }
         Ok(known)
@@ -109,9 +106,7 @@ impl KnownHosts {
 
     /// The lines about `host`, which is written as by [`host_name`], in the order of the files.
     pub fn about<'a>(&'a self, host: &'a str) -> impl Iterator<Item = &'a Entry> {
-        self.entries
-            .iter()
-            .filter(move |entry| entry.is_about(host))
+        self.entries.iter().filter(move |entry| entry.is_about(host))
     }
 
     /// The files looked at, missing ones included.
@@ -129,10 +124,7 @@ impl KnownHosts {
     fn add_file(&mut self, path: &Path, text: &str) {
         self.files.push(path.to_owned());
         for (index, line) in text.lines().enumerate() {
-            let place = Place::File {
-                path: path.to_owned(),
-                line: index + 1,
-            };
+            let place = Place::File { path: path.to_owned(), line: index + 1 };
             match Entry::from_line(line, place.clone()) {
                 Ok(Some(entry)) => self.entries.push(entry),
                 Ok(None) => {}
@@ -146,11 +138,7 @@ impl KnownHosts {
 #[must_use]
 pub fn host_name(address: &str, port: u16) -> String {
     let address = address.to_ascii_lowercase();
-    if port == 22 {
-        address
-    } else {
-        format!("[{address}]:{port}")
-    }
+    if port == 22 { address } else { format!("[{address}]:{port}") }
 }
 
 /// The text of a file, odd bytes replaced: a stray byte in one line must not hide the others.

@@ -27,15 +27,12 @@ mod tests {
     #[test]
     fn a_shell_reads_every_word_back_unchanged() {
         let words = [
-            "", " ", "it's", "''", "$HOME", "`id`", "a\nb", "*", "~", "~root", "!x", "é", "\\",
-            "\"", "#x", "a;b", "{a,b}", "[x]", "a&b", "\t", "--", "x>y",
+            "", " ", "it's", "''", "$HOME", "`id`", "a\nb", "*", "~", "~root", "!x", "é", "\\", "\"", "#x", "a;b",
+            "{a,b}", "[x]", "a&b", "\t", "--", "x>y",
         ];
         for word in words {
             let script = format!("printf %s {}", quote(word));
-            let output = std::process::Command::new("sh")
-                .args(["-c", &script])
-                .output()
-                .unwrap();
+            let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
             assert_eq!(String::from_utf8(output.stdout).unwrap(), word, "{script}");
         }
     }

@@ -86,16 +86,8 @@ pub struct TriedIdentity {
 
 impl fmt::Display for UnknownHostKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            host,
-            algorithm,
-            fingerprint,
-            ..
-        } = self;
-        write!(
-            f,
-            "the host key of {host} is not known ({algorithm} {fingerprint})"
-        )?;
+        let Self { host, algorithm, fingerprint, .. } = self;
+        write!(f, "the host key of {host} is not known ({algorithm} {fingerprint})")?;
         if let Some(place) = self.other_types.first() {
             write!(f, "; {place} has a key of another type for it")?;
         }
@@ -105,16 +97,8 @@ impl fmt::Display for UnknownHostKey {
 
 impl fmt::Display for ChangedHostKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            host,
-            algorithm,
-            fingerprint,
-            on_file,
-        } = self;
-        write!(
-            f,
-            "the host key of {host} is not the one on file: it presents {algorithm} {fingerprint}"
-        )?;
+        let Self { host, algorithm, fingerprint, on_file } = self;
+        write!(f, "the host key of {host} is not the one on file: it presents {algorithm} {fingerprint}")?;
         for (fingerprint, place) in on_file {
             write!(f, ", {place} has {fingerprint}")?;
         }
@@ -124,40 +108,18 @@ impl fmt::Display for ChangedHostKey {
 
 impl fmt::Display for RefusedHostKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            host,
-            fingerprint,
-            reason,
-            place,
-        } = self;
-        write!(
-            f,
-            "the host key of {host} ({fingerprint}) is refused: {reason} ({place})"
-        )
+        let Self { host, fingerprint, reason, place } = self;
+        write!(f, "the host key of {host} ({fingerprint}) is refused: {reason} ({place})")
     }
 }
 
 impl fmt::Display for AuthRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            user,
-            address,
-            tried,
-            methods,
-            hung_up,
-            ..
-        } = self;
-        write!(
-            f,
-            "{address} does not let {user} in with any identity of the agent ("
-        )?;
+        let Self { user, address, tried, methods, hung_up, .. } = self;
+        write!(f, "{address} does not let {user} in with any identity of the agent (")?;
         for (i, identity) in tried.iter().enumerate() {
             let separator = if i == 0 { "" } else { ", " };
-            write!(
-                f,
-                "{separator}{} {}: {}",
-                identity.algorithm, identity.fingerprint, identity.outcome
-            )?;
+            write!(f, "{separator}{} {}: {}", identity.algorithm, identity.fingerprint, identity.outcome)?;
         }
         write!(f, ")")?;
         if let Some(words) = hung_up {

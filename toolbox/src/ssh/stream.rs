@@ -100,17 +100,14 @@ impl ChannelStream {
     fn finish(&mut self) -> io::Result<()> {
         self.finished = true;
         match &self.command {
-            Some(Command {
-                command,
-                stderr,
-                status: Some(status @ 1..),
-                spoke: false,
-            }) => Err(io::Error::other(SshError::CommandFailed {
-                address: self.peer.address.clone(),
-                command: command.clone(),
-                status: *status,
-                stderr: String::from_utf8_lossy(stderr).trim().to_owned(),
-            })),
+            Some(Command { command, stderr, status: Some(status @ 1..), spoke: false }) => {
+                Err(io::Error::other(SshError::CommandFailed {
+                    address: self.peer.address.clone(),
+                    command: command.clone(),
+                    status: *status,
+                    stderr: String::from_utf8_lossy(stderr).trim().to_owned(),
+                }))
+            }
             _ => Ok(()),
         }
     }
@@ -128,11 +125,7 @@ fn keep_end(kept: &mut Vec<u8>, data: &[u8]) {
 }
 
 impl AsyncRead for ChannelStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         while self.current.is_empty() && !self.finished {
             let event = ready!(self.incoming.poll_next(cx));
             self.take(event)?;
@@ -145,11 +138,7 @@ impl AsyncRead for ChannelStream {
 }
 
 impl AsyncWrite for ChannelStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
@@ -173,8 +162,6 @@ impl AsyncWrite for ChannelStream {
 
 impl fmt::Debug for ChannelStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChannelStream")
-            .field("address", &self.peer.address)
-            .finish_non_exhaustive()
+        f.debug_struct("ChannelStream").field("address", &self.peer.address).finish_non_exhaustive()
     }
 }

@@ -19,26 +19,15 @@ impl Heard {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
         let readable = |c: char| {
-            if c.is_control() {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
+            if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }
         };
-        String::from_utf8_lossy(line)
-            .trim_end()
-            .chars()
-            .map(readable)
-            .take(120)
-            .collect()
+        String::from_utf8_lossy(line).trim_end().chars().map(readable).take(120).collect()
     }
 
     /// Whether an SSH 2 server introduced itself, be it after other lines.
     pub(super) fn is_ssh(&self) -> bool {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        bytes
-            .split(|&b| b == b'\n')
-            .any(|line| line.starts_with(b"SSH-2.0-") || line.starts_with(b"SSH-1.99-"))
+        bytes.split(|&b| b == b'\n').any(|line| line.starts_with(b"SSH-2.0-") || line.starts_with(b"SSH-1.99-"))
     }
 
     /// Keeps what there is room for; `true` when there is none left.
@@ -60,23 +49,12 @@ pub(super) struct Tap<S> {
 impl<S> Tap<S> {
     pub(super) fn new(stream: S) -> (Self, Heard) {
         let heard = Heard::default();
-        (
-            Self {
-                stream,
-                heard: heard.clone(),
-                full: false,
-            },
-            heard,
-        )
+        (Self { stream, heard: heard.clone(), full: false }, heard)
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buf);
         if !self.full {
@@ -87,11 +65,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Tap<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 

@@ -25,10 +25,7 @@ impl Target {
     /// The address without the brackets that an IPv6 address may be written in.
     #[must_use]
     pub fn bare_address(&self) -> &str {
-        self.address
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-            .unwrap_or(&self.address)
+        self.address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&self.address)
     }
 
     /// How known_hosts names this host: `address`, or `[address]:port` when the port is not 22.

@@ -28,16 +28,9 @@ pub struct ImageFacts {
 
 impl ImageFacts {
     /// Builds the facts from an OCI image configuration's parts; `config` is its `config` object.
-    pub fn new(
-        id: String,
-        layers: Vec<DiffId>,
-        created: Option<&str>,
-        config: &impl Serialize,
-    ) -> Self {
+    pub fn new(id: String, layers: Vec<DiffId>, created: Option<&str>, config: &impl Serialize) -> Self {
         let config = serde_json::to_value(config).unwrap_or(Value::Null);
-        let created = created
-            .filter(|c| !c.starts_with("0001-01-01"))
-            .unwrap_or_default();
+        let created = created.filter(|c| !c.starts_with("0001-01-01")).unwrap_or_default();
         Self {
             id,
             layers,
@@ -108,11 +101,9 @@ fn as_set(value: Value) -> Value {
 /// Engines differ in whether they write what is empty: leave it out, at every level.
 fn canonical(value: Value) -> Option<Value> {
     let value = match value {
-        Value::Object(map) => Value::Object(
-            map.into_iter()
-                .filter_map(|(k, v)| canonical(v).map(|v| (k, v)))
-                .collect(),
-        ),
+        Value::Object(map) => {
+            Value::Object(map.into_iter().filter_map(|(k, v)| canonical(v).map(|v| (k, v))).collect())
+        }
         other => other,
     };
     (!is_empty(&value)).then_some(value)
@@ -140,10 +131,7 @@ mod tests {
 
     #[test]
     fn empty_fields_of_an_older_engine_do_not_matter() {
-        let old = facts(
-            "a",
-            json!({"Cmd": ["x"], "Hostname": "", "Tty": false, "Labels": null, "OnBuild": []}),
-        );
+        let old = facts("a", json!({"Cmd": ["x"], "Hostname": "", "Tty": false, "Labels": null, "OnBuild": []}));
         let new = facts("b", json!({"Cmd": ["x"]}));
         assert!(old.same_content(&new));
     }
@@ -157,9 +145,7 @@ mod tests {
 
     #[test]
     fn another_command_is_another_image() {
-        assert!(
-            !facts("a", json!({"Cmd": ["x"]})).same_content(&facts("b", json!({"Cmd": ["y"]})))
-        );
+        assert!(!facts("a", json!({"Cmd": ["x"]})).same_content(&facts("b", json!({"Cmd": ["y"]}))));
     }
 
     #[test]

@@ -59,19 +59,12 @@ impl EngineState {
 
     /// The image that carries `reference` (full form).
     pub fn image(&self, reference: &str) -> Option<&ObservedImage> {
-        self.images
-            .iter()
-            .find(|i| i.references.contains(reference))
+        self.images.iter().find(|i| i.references.contains(reference))
     }
 
     /// The project's containers.
-    pub fn of_project<'a>(
-        &'a self,
-        project: &'a str,
-    ) -> impl Iterator<Item = &'a ObservedContainer> {
-        self.containers
-            .iter()
-            .filter(move |c| c.project.as_deref() == Some(project))
+    pub fn of_project<'a>(&'a self, project: &'a str) -> impl Iterator<Item = &'a ObservedContainer> {
+        self.containers.iter().filter(move |c| c.project.as_deref() == Some(project))
     }
 }
 

@@ -26,11 +26,7 @@ impl Ui {
     pub fn new(quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let color = terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-        Self {
-            quiet,
-            color,
-            terminal,
-        }
+        Self { quiet, color, terminal }
     }
 
     /// Data, for whoever reads standard output. A closed pipe is no error: `toolbox plan | head` is fine.
@@ -50,20 +46,12 @@ impl Ui {
     pub fn error(&self, message: &str, hint: Option<&str>) {
         eprintln!("{} {message}", self.paint("31;1", "error:"));
         if let Some(hint) = hint {
-            eprintln!(
-                "{} {}",
-                self.paint("36;1", "hint:"),
-                hint.replace('\n', "\n      ")
-            );
+            eprintln!("{} {}", self.paint("36;1", "hint:"), hint.replace('\n', "\n      "));
         }
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.color {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 

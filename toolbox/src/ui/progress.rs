@@ -12,11 +12,7 @@ use super::Ui;
 
 /// Shows events until the last sender is gone.
 pub async fn watch(ui: Ui, mut events: UnboundedReceiver<Event>) {
-    let mut view = View {
-        ui,
-        bars: MultiProgress::new(),
-        open: HashMap::new(),
-    };
+    let mut view = View { ui, bars: MultiProgress::new(), open: HashMap::new() };
     while let Some(event) = events.recv().await {
         view.show(event);
     }
@@ -54,8 +50,7 @@ impl View {
 
     fn start(&mut self, host: String, label: String) {
         let bar = if self.ui.terminal && !self.ui.quiet {
-            self.bars
-                .add(ProgressBar::new_spinner().with_style(step_style()))
+            self.bars.add(ProgressBar::new_spinner().with_style(step_style()))
         } else {
             ProgressBar::hidden()
         };
@@ -67,10 +62,10 @@ impl View {
     }
 
     fn end(&mut self, host: &str, label: &str, result: &str) {
-        if self.open.get(host).is_some_and(|step| step.label == label) {
-            if let Some(step) = self.open.remove(host) {
-                step.bar.finish_and_clear();
-            }
+        if self.open.get(host).is_some_and(|step| step.label == label)
+            && let Some(step) = self.open.remove(host)
+        {
+            step.bar.finish_and_clear();
         }
         self.line(&format!("{host}: {label} … {result}"));
     }

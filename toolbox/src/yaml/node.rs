@@ -113,9 +113,7 @@ pub struct Entry {
 impl Node {
     /// The value under `key` of a mapping, unless it is null.
     pub fn get(&self, key: &str) -> Option<&Node> {
-        self.entry(key)
-            .map(|entry| &entry.value)
-            .filter(|node| !node.is_null())
+        self.entry(key).map(|entry| &entry.value).filter(|node| !node.is_null())
     }
 
     /// The value under `key` of a mapping, to be changed.
@@ -176,10 +174,7 @@ impl Node {
     }
 
     /// Applies `change` to the text of every scalar below this node; the closure sees the node's place.
-    pub fn map_scalars(
-        &mut self,
-        change: &mut impl FnMut(&Location, &KeyPath, &str) -> Option<String>,
-    ) {
+    pub fn map_scalars(&mut self, change: &mut impl FnMut(&Location, &KeyPath, &str) -> Option<String>) {
         match &mut self.value {
             Value::Scalar { text, .. } => {
                 if let Some(new) = change(&self.at, &self.path, text) {
@@ -187,9 +182,7 @@ impl Node {
                 }
             }
             Value::Seq(items) => items.iter_mut().for_each(|item| item.map_scalars(change)),
-            Value::Map(entries) => entries
-                .iter_mut()
-                .for_each(|entry| entry.value.map_scalars(change)),
+            Value::Map(entries) => entries.iter_mut().for_each(|entry| entry.value.map_scalars(change)),
             Value::Null => {}
         }
     }

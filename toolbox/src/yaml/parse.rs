@@ -33,9 +33,7 @@ fn refuse_tags(node: &Node, sink: &Sink) {
     }
     match &node.value {
         Value::Seq(items) => items.iter().for_each(|item| refuse_tags(item, sink)),
-        Value::Map(entries) => entries
-            .iter()
-            .for_each(|entry| refuse_tags(&entry.value, sink)),
+        Value::Map(entries) => entries.iter().for_each(|entry| refuse_tags(&entry.value, sink)),
         Value::Null | Value::Scalar { .. } => {}
     }
 }
@@ -71,24 +69,14 @@ struct Open {
 
 impl Open {
     fn new(node: Node, anchor: usize) -> Self {
-        Self {
-            node,
-            anchor,
-            key: None,
-            lines: HashMap::new(),
-            merged: Vec::new(),
-        }
+        Self { node, anchor, key: None, lines: HashMap::new(), merged: Vec::new() }
     }
 
     /// The whole node, merged entries after the written ones.
     fn close(mut self) -> Node {
         if let Value::Map(entries) = &mut self.node.value {
             for entry in self.merged {
-                if self
-                    .lines
-                    .insert(Arc::clone(&entry.key), entry.at.line)
-                    .is_none()
-                {
+                if self.lines.insert(Arc::clone(&entry.key), entry.at.line).is_none() {
                     entries.push(entry);
                 }
             }
@@ -117,15 +105,7 @@ struct Builder<'s> {
 
 impl<'s> Builder<'s> {
     fn new(file: &Path, sink: &'s Sink) -> Self {
-        Self {
-            file: file.into(),
-            sink,
-            open: Vec::new(),
-            anchors: HashMap::new(),
-            root: None,
-            nodes: 0,
-            text: 0,
-        }
+        Self { file: file.into(), sink, open: Vec::new(), anchors: HashMap::new(), root: None, nodes: 0, text: 0 }
     }
 
     fn run(mut self, text: &str) -> Step<Node> {
@@ -133,10 +113,7 @@ impl<'s> Builder<'s> {
         let mut documents = 0;
         while let Some(event) = parser.next_event() {
             let (event, span) = event.map_err(|e| {
-                Box::new(
-                    self.at(*e.marker())
-                        .problem(String::new(), format!("invalid YAML: {}", e.info())),
-                )
+                Box::new(self.at(*e.marker()).problem(String::new(), format!("invalid YAML: {}", e.info())))
             })?;
             let at = self.at(span.start);
             match event {
@@ -154,11 +131,7 @@ impl<'s> Builder<'s> {
     }
 
     fn at(&self, marker: Marker) -> Location {
-        Location {
-            file: Arc::clone(&self.file),
-            line: marker.line(),
-            column: marker.col() + 1,
-        }
+        Location { file: Arc::clone(&self.file), line: marker.line(), column: marker.col() + 1 }
     }
 
     fn event(&mut self, event: Event<'_>, at: Location) -> Step<()> {
@@ -167,12 +140,8 @@ impl<'s> Builder<'s> {
                 let value = scalar(&text, style, tag.as_deref());
                 self.add(node(at, tag.as_deref(), value), anchor)
             }
-            Event::SequenceStart(anchor, tag) => {
-                self.open(node(at, tag.as_deref(), Value::Seq(Vec::new())), anchor)
-            }
-            Event::MappingStart(anchor, tag) => {
-                self.open(node(at, tag.as_deref(), Value::Map(Vec::new())), anchor)
-            }
+            Event::SequenceStart(anchor, tag) => self.open(node(at, tag.as_deref(), Value::Seq(Vec::new())), anchor),
+            Event::MappingStart(anchor, tag) => self.open(node(at, tag.as_deref(), Value::Map(Vec::new())), anchor),
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
                 Some(done) => {
                     let anchor = done.anchor;
@@ -193,22 +162,17 @@ impl<'s> Builder<'s> {
 
     /// The path of what is being read, before the tree exists.
     fn open_path(&self) -> KeyPath {
-        self.open.iter().fold(KeyPath::default(), |path, open| {
-            match (&open.key, &open.node.value) {
-                (Some(Key::Named(key, _)), _) => path.key(key),
-                (_, Value::Seq(items)) => path.index(items.len()),
-                _ => path,
-            }
+        self.open.iter().fold(KeyPath::default(), |path, open| match (&open.key, &open.node.value) {
+            (Some(Key::Named(key, _)), _) => path.key(key),
+            (_, Value::Seq(items)) => path.index(items.len()),
+            _ => path,
         })
     }
 
     fn open(&mut self, node: Node, anchor: usize) -> Step<()> {
         self.count(&node, &node.at)?;
         if self.open.len() >= MAX_DEPTH {
-            return Err(fatal(
-                &node.at,
-                format!("nested deeper than {MAX_DEPTH} levels"),
-            ));
+            return Err(fatal(&node.at, format!("nested deeper than {MAX_DEPTH} levels")));
         }
         self.open.push(Open::new(node, anchor));
         Ok(())
@@ -232,14 +196,8 @@ impl<'s> Builder<'s> {
         };
         match (&mut parent.node.value, parent.key.take()) {
             (Value::Seq(items), _) => items.push(node),
-            (Value::Map(_), None) => {
-                parent.key = Some(read_key(node, &mut parent.lines, &path, self.sink))
-            }
-            (Value::Map(entries), Some(Key::Named(key, at))) => entries.push(Entry {
-                key,
-                at,
-                value: node,
-            }),
+            (Value::Map(_), None) => parent.key = Some(read_key(node, &mut parent.lines, &path, self.sink)),
+            (Value::Map(entries), Some(Key::Named(key, at))) => entries.push(Entry { key, at, value: node }),
             (Value::Map(_), Some(Key::Merge)) => merge(&mut parent.merged, node, &path, self.sink),
             _ => {}
         }
@@ -262,12 +220,7 @@ impl<'s> Builder<'s> {
 }
 
 fn node(at: Location, tag: Option<&Tag>, value: Value) -> Node {
-    Node {
-        at,
-        path: KeyPath::default(),
-        tag: tag.and_then(foreign),
-        value,
-    }
+    Node { at, path: KeyPath::default(), tag: tag.and_then(foreign), value }
 }
 
 /// The tag's text, unless it is one of YAML's own.
@@ -298,10 +251,7 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
     if plain && matches!(text, "" | "~" | "null" | "Null" | "NULL") {
         return Value::Null;
     }
-    Value::Scalar {
-        text: text.to_owned(),
-        plain,
-    }
+    Value::Scalar { text: text.to_owned(), plain }
 }
 
 fn fatal(at: &Location, message: impl Into<String>) -> Box<Problem> {
@@ -315,11 +265,7 @@ struct Size {
 }
 
 fn measure(node: &Node) -> Size {
-    let mut size = Size {
-        nodes: 1,
-        text: 0,
-        depth: 0,
-    };
+    let mut size = Size { nodes: 1, text: 0, depth: 0 };
     let child = |size: &mut Size, node: &Node| {
         let below = measure(node);
         size.nodes += below.nodes;
@@ -362,13 +308,7 @@ fn read_key(node: Node, lines: &mut HashMap<Arc<str>, usize>, path: &KeyPath, si
 fn merge(merged: &mut Vec<Entry>, source: Node, path: &KeyPath, sink: &Sink) {
     match source.value {
         Value::Map(mut entries) => merged.append(&mut entries),
-        Value::Seq(sources) => sources
-            .into_iter()
-            .for_each(|source| merge(merged, source, path, sink)),
-        _ => sink.report_at(
-            &source.at,
-            path.key("<<").to_string(),
-            "must be a mapping or a list of mappings",
-        ),
+        Value::Seq(sources) => sources.into_iter().for_each(|source| merge(merged, source, path, sink)),
+        _ => sink.report_at(&source.at, path.key("<<").to_string(), "must be a mapping or a list of mappings"),
     }
 }

@@ -44,10 +44,7 @@ pub fn text<'a>(sink: &Sink, node: &'a Node) -> Option<&'a str> {
 pub fn strings(sink: &Sink, node: &Node) -> Vec<String> {
     match &node.value {
         Value::Scalar { text, .. } => vec![text.clone()],
-        _ => items(sink, node)
-            .iter()
-            .filter_map(|item| text(sink, item).map(str::to_owned))
-            .collect(),
+        _ => items(sink, node).iter().filter_map(|item| text(sink, item).map(str::to_owned)).collect(),
     }
 }
 
@@ -69,10 +66,7 @@ pub fn integer<T: FromStr>(sink: &Sink, node: &Node) -> Option<T> {
     let word = text(sink, node)?;
     let number = word.trim().parse().ok();
     if number.is_none() {
-        sink.report(
-            node,
-            format!("must be a whole number in range, not {word:?}"),
-        );
+        sink.report(node, format!("must be a whole number in range, not {word:?}"));
     }
     number
 }

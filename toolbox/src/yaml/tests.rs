@@ -12,10 +12,7 @@ fn show(node: &Node) -> String {
         Value::Scalar { text, .. } => format!("'{text}'"),
         Value::Seq(items) => format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(",")),
         Value::Map(entries) => {
-            let entries: Vec<_> = entries
-                .iter()
-                .map(|e| format!("{}:{}", e.key, show(&e.value)))
-                .collect();
+            let entries: Vec<_> = entries.iter().map(|e| format!("{}:{}", e.key, show(&e.value))).collect();
             format!("{{{}}}", entries.join(","))
         }
     }
@@ -24,20 +21,13 @@ fn show(node: &Node) -> String {
 fn tree(text: &str) -> String {
     let sink = Sink::default();
     let root = parse(Path::new("f.yaml"), text, &sink);
-    show(
-        &sink
-            .finish(root)
-            .unwrap_or_else(|problems| panic!("{text}: {problems}")),
-    )
+    show(&sink.finish(root).unwrap_or_else(|problems| panic!("{text}: {problems}")))
 }
 
 fn problems(text: &str) -> String {
     let sink = Sink::default();
     let root = parse(Path::new("f.yaml"), text, &sink);
-    sink.finish(root)
-        .map(|root| show(&root))
-        .unwrap_err()
-        .to_string()
+    sink.finish(root).map(|root| show(&root)).unwrap_err().to_string()
 }
 
 #[test]
@@ -65,43 +55,16 @@ fn aliases_and_merges_are_followed() {
 #[test]
 fn problems_name_line_column_and_path() {
     for (text, expected) in [
-        (
-            "a: 1\nb: 2\na: 3\n",
-            "f.yaml:3:1: a: duplicate key (first at line 1)",
-        ),
-        (
-            "s:\n  w:\n    - x: 1\n      x: 2\n",
-            "f.yaml:4:7: s.w[0].x: duplicate key (first at line 3)",
-        ),
-        (
-            "a: !vault x\n",
-            "f.yaml:1:4: a: the tag !vault is not supported",
-        ),
-        (
-            "a: 1\n---\nb: 2\n",
-            "f.yaml:2:1: more than one YAML document in the file",
-        ),
-        (
-            "a: [1, 2\n",
-            "f.yaml:2:1: invalid YAML: while parsing a flow sequence, expected ',' or ']'",
-        ),
-        (
-            "a: b: c\n",
-            "f.yaml:1:5: invalid YAML: mapping values are not allowed in this context",
-        ),
-        (
-            "a: *b\n",
-            "f.yaml:1:4: invalid YAML: while parsing node, found unknown anchor",
-        ),
+        ("a: 1\nb: 2\na: 3\n", "f.yaml:3:1: a: duplicate key (first at line 1)"),
+        ("s:\n  w:\n    - x: 1\n      x: 2\n", "f.yaml:4:7: s.w[0].x: duplicate key (first at line 3)"),
+        ("a: !vault x\n", "f.yaml:1:4: a: the tag !vault is not supported"),
+        ("a: 1\n---\nb: 2\n", "f.yaml:2:1: more than one YAML document in the file"),
+        ("a: [1, 2\n", "f.yaml:2:1: invalid YAML: while parsing a flow sequence, expected ',' or ']'"),
+        ("a: b: c\n", "f.yaml:1:5: invalid YAML: mapping values are not allowed in this context"),
+        ("a: *b\n", "f.yaml:1:4: invalid YAML: while parsing node, found unknown anchor"),
         ("a: &a [*a]\n", "f.yaml:1:8: an alias inside its own anchor"),
-        (
-            "? [a]\n: b\n",
-            "f.yaml:1:3: a key must be a single value, not a list",
-        ),
-        (
-            "a: {<<: 3}\n",
-            "f.yaml:1:9: a.<<: must be a mapping or a list of mappings",
-        ),
+        ("? [a]\n: b\n", "f.yaml:1:3: a key must be a single value, not a list"),
+        ("a: {<<: 3}\n", "f.yaml:1:9: a.<<: must be a mapping or a list of mappings"),
     ] {
         assert_eq!(problems(text), expected, "{text}");
     }
@@ -122,35 +85,20 @@ fn an_alias_bomb_is_refused() {
         let below = vec![format!("*a{}", level - 1); 10].join(",");
         text += &format!("a{level}: &a{level} [{below}]\n");
     }
-    assert!(
-        problems(&text).ends_with("too large once its aliases are followed"),
-        "{}",
-        problems(&text)
-    );
+    assert!(problems(&text).ends_with("too large once its aliases are followed"), "{}", problems(&text));
 }
 
 #[test]
 fn aliased_text_is_bounded_too() {
-    let text = format!(
-        "a: &a {}\nb: [{}]\n",
-        "x".repeat(500_000),
-        vec!["*a"; 40].join(",")
-    );
+    let text = format!("a: &a {}\nb: [{}]\n", "x".repeat(500_000), vec!["*a"; 40].join(","));
     assert!(problems(&text).ends_with("too large once its aliases are followed"));
 }
 
 #[test]
 fn deep_nesting_is_refused_without_exhausting_the_stack() {
-    for text in [
-        "- ".repeat(200_000),
-        "[".repeat(200_000),
-        "{a: ".repeat(100_000),
-    ] {
+    for text in ["- ".repeat(200_000), "[".repeat(200_000), "{a: ".repeat(100_000)] {
         let said = problems(&text);
-        assert!(
-            said.contains("nested deeper than 64 levels") || said.contains("recursion limit"),
-            "{said}"
-        );
+        assert!(said.contains("nested deeper than 64 levels") || said.contains("recursion limit"), "{said}");
     }
 }
 
@@ -158,12 +106,7 @@ fn deep_nesting_is_refused_without_exhausting_the_stack() {
 fn aliases_do_not_get_around_the_depth_limit() {
     let mut text = format!("a0: &a0 {}{}\n", "[".repeat(30), "]".repeat(30));
     for level in 1..10 {
-        text += &format!(
-            "a{level}: &a{level} {}*a{}{}\n",
-            "[".repeat(30),
-            level - 1,
-            "]".repeat(30)
-        );
+        text += &format!("a{level}: &a{level} {}*a{}{}\n", "[".repeat(30), level - 1, "]".repeat(30));
     }
     assert!(problems(&text).contains("nested deeper than 64 levels"));
 }

@@ -11,8 +11,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use toolbox::image::{
-    Archive, ArchivedImage, DiffId, Digest, Expected, PartialArchive, ReadAt, held_chains,
-    held_prefix, spool,
+    Archive, ArchivedImage, DiffId, Digest, Expected, PartialArchive, ReadAt, held_chains, held_prefix, spool,
 };
 
 const LIMIT: u64 = 8 << 30;
@@ -23,10 +22,7 @@ fn variable(name: &str, default: &str) -> String {
 
 /// The whole output of a docker command that must succeed.
 fn docker(arguments: &[&str]) -> String {
-    let output = Command::new("docker")
-        .args(arguments)
-        .output()
-        .expect("docker is installed");
+    let output = Command::new("docker").args(arguments).output().expect("docker is installed");
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "docker {arguments:?}: {error}");
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -46,26 +42,15 @@ impl Images {
         }
         let prefix = variable("TOOLBOX_TEST_PREFIX", "toolbox-it");
         let name = |tag: &&str| format!("{prefix}-{test}-{}:{tag}", std::process::id());
-        Some(Self {
-            names: tags.iter().map(name).collect(),
-        })
+        Some(Self { names: tags.iter().map(name).collect() })
     }
 
     fn build(&self, position: usize, dockerfile: &str) {
         let name = &self.names[position];
         let mut command = Command::new("docker");
         command.args(["build", "--quiet", "--tag", name, "-"]);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(dockerfile.as_bytes())
-            .unwrap();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(dockerfile.as_bytes()).unwrap();
         assert!(child.wait().unwrap().success(), "docker build of {name}");
     }
 
@@ -77,23 +62,14 @@ impl Images {
 impl Drop for Images {
     fn drop(&mut self) {
         for name in &self.names {
-            drop(
-                Command::new("docker")
-                    .args(["image", "rm", "--force", name])
-                    .output(),
-            );
+            drop(Command::new("docker").args(["image", "rm", "--force", name]).output());
         }
     }
 }
 
 fn save(names: &[&str]) -> Archive<File> {
     let mut command = Command::new("docker");
-    let mut child = command
-        .arg("save")
-        .args(names)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = command.arg("save").args(names).stdout(Stdio::piped()).spawn().unwrap();
     let mut file = tempfile::tempfile().unwrap();
     let spooled = spool(child.stdout.take().unwrap(), &mut file, LIMIT, &mut |_| ()).unwrap();
     assert!(child.wait().unwrap().success());
@@ -102,10 +78,7 @@ fn save(names: &[&str]) -> Archive<File> {
 }
 
 fn image<'a>(archive: &'a Archive<File>, name: &str) -> &'a ArchivedImage {
-    archive
-        .named(&name.parse().unwrap())
-        .next()
-        .expect("the image is in its archive")
+    archive.named(&name.parse().unwrap()).next().expect("the image is in its archive")
 }
 
 /// Loads a plan and gives the bytes sent and what the engine said.
@@ -115,11 +88,7 @@ fn load(plan: &PartialArchive, archive: &Archive<impl ReadAt>) -> (u64, String) 
     let sent = file.stream_position().unwrap();
     assert_eq!(sent, plan.size());
     file.rewind().unwrap();
-    let output = Command::new("docker")
-        .arg("load")
-        .stdin(file)
-        .output()
-        .unwrap();
+    let output = Command::new("docker").arg("load").stdin(file).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     (sent, String::from_utf8_lossy(&said).into_owned())
 }
@@ -128,10 +97,7 @@ fn inspect(name: &str) -> (String, Vec<DiffId>) {
     let json: Value = serde_json::from_str(&docker(&["image", "inspect", name])).unwrap();
     let layers = json[0]["RootFS"]["Layers"].clone();
     let layers = serde_json::from_value::<Option<Vec<DiffId>>>(layers).unwrap();
-    (
-        json[0]["Id"].as_str().unwrap().to_owned(),
-        layers.unwrap_or_default(),
-    )
+    (json[0]["Id"].as_str().unwrap().to_owned(), layers.unwrap_or_default())
 }
 
 fn assert_loaded(image: &ArchivedImage, name: &str) {
@@ -161,7 +127,8 @@ fn derived_image_is_loaded_without_the_layers_of_its_base_and_runs() {
     };
     let (base, derived) = (&images.names[0], &images.names[1]);
     images.build(0, &dockerfile("partial", ""));
-    images.build(1, &format!("FROM {base}\nRUN rm /data/gone && echo new > /data/here\nENV X=1\nRUN echo top > /top\n"));
+    images
+        .build(1, &format!("FROM {base}\nRUN rm /data/gone && echo new > /data/here\nENV X=1\nRUN echo top > /top\n"));
     let archive = save(&[derived]);
     let whole = image(&archive, derived);
     let script = "sha256sum /shared /hard; cat /soft /top /data/here; ls /data; echo $X";
@@ -176,10 +143,7 @@ fn derived_image_is_loaded_without_the_layers_of_its_base_and_runs() {
     assert!(sent < 100_000, "{sent} bytes: {said}");
     assert_loaded(whole, derived);
     assert_eq!(run(derived, script), before);
-    assert!(
-        before.contains("\nhere\n") && !before.contains("gone"),
-        "{before}"
-    );
+    assert!(before.contains("\nhere\n") && !before.contains("gone"), "{before}");
     let again = save(&[derived]);
     assert_eq!(image(&again, derived).diff_ids(), whole.diff_ids());
 }
@@ -198,21 +162,14 @@ fn several_images_travel_whole_in_one_archive_with_shared_layers_once() {
     images.remove(1);
 
     let plan = PartialArchive::plan([(first, 0), (second, 0)]);
-    let distinct: BTreeSet<_> = [first.diff_ids(), second.diff_ids()]
-        .concat()
-        .into_iter()
-        .collect();
+    let distinct: BTreeSet<_> = [first.diff_ids(), second.diff_ids()].concat().into_iter().collect();
     assert_eq!(plan.layers().count(), distinct.len());
     assert!(distinct.len() < first.layers.len() + second.layers.len());
     let (_, said) = load(&plan, &archive);
 
     assert_loaded(first, one);
     assert_loaded(second, two);
-    assert_eq!(
-        (run(one, "cat /which"), run(two, "cat /which")),
-        ("one".into(), "two".into()),
-        "{said}"
-    );
+    assert_eq!((run(one, "cat /which"), run(two, "cat /which")), ("one".into(), "two".into()), "{said}");
 }
 
 #[test]
@@ -247,13 +204,7 @@ fn engine_that_lacks_the_omitted_layers_is_found_out_and_a_full_load_repairs_it(
 
     load(&PartialArchive::plan([(whole, 1)]), &archive);
     // Some engines refuse, some leave a broken image behind and some call that a success.
-    if Command::new("docker")
-        .args(["image", "inspect", name])
-        .output()
-        .unwrap()
-        .status
-        .success()
-    {
+    if Command::new("docker").args(["image", "inspect", name]).output().unwrap().status.success() {
         let (id, layers) = inspect(name);
         Expected::of(whole).check(&id, &layers).unwrap_err();
         images.remove(0);

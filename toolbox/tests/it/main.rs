@@ -6,3 +6,4 @@ mod ssh_channels;
 mod ssh_exec;
 mod ssh_host_keys;
 mod sshd;
+mod tidy;

@@ -32,13 +32,8 @@ async fn refusal(sshd: &Sshd, agent: &SshAgent) -> AuthRefusal {
 /// The error on a target to which no connection can be had, so that no agent is asked.
 pub(crate) async fn failure(target: &Target) -> SshError {
     let agent = AgentDialer::unix_socket("/nonexistent/agent");
-    let timeouts = Timeouts {
-        handshake: Duration::from_secs(2),
-        ..Timeouts::default()
-    };
-    Connection::open(target, &agent, &timeouts)
-        .await
-        .unwrap_err()
+    let timeouts = Timeouts { handshake: Duration::from_secs(2), ..Timeouts::default() };
+    Connection::open(target, &agent, &timeouts).await.unwrap_err()
 }
 
 #[tokio::test]
@@ -46,13 +41,8 @@ async fn keys_of_every_type_let_in() {
     for kind in ["rsa", "ed25519", "ecdsa"] {
         let (_directory, key) = key(kind);
         let sshd = Sshd::start(&key, &[]);
-        let connection = open(&sshd.target(), &SshAgent::with(&[&key]))
-            .await
-            .unwrap();
-        assert!(
-            connection.exec("true", b"").await.unwrap().success(),
-            "{kind}"
-        );
+        let connection = open(&sshd.target(), &SshAgent::with(&[&key])).await.unwrap();
+        assert!(connection.exec("true", b"").await.unwrap().success(), "{kind}");
     }
 }
 
@@ -60,9 +50,7 @@ async fn keys_of_every_type_let_in() {
 async fn rsa_never_signs_with_sha1() {
     let (_directory, key) = key("rsa");
     let modern = Sshd::start(&key, &["PubkeyAcceptedAlgorithms rsa-sha2-512"]);
-    open(&modern.target(), &SshAgent::with(&[&key]))
-        .await
-        .unwrap();
+    open(&modern.target(), &SshAgent::with(&[&key])).await.unwrap();
     // This one would let in who signs with SHA-1, and nobody else.
     let old = Sshd::start(&key, &["PubkeyAcceptedAlgorithms ssh-rsa"]);
     assert_eq!(refusal(&old, &SshAgent::with(&[&key])).await.tried.len(), 1);
@@ -76,9 +64,7 @@ async fn a_user_certificate_lets_in() {
     let setting = format!("TrustedUserCAKeys {}.pub", authority.private.display());
     let sshd = Sshd::start(&authorized, &[&setting]);
     key.certify(&authority, &["-n", &sshd.target().user]);
-    open(&sshd.target(), &SshAgent::with(&[&key]))
-        .await
-        .unwrap();
+    open(&sshd.target(), &SshAgent::with(&[&key])).await.unwrap();
     assert!(sshd.log().contains("Accepted publickey"));
 }
 
@@ -87,9 +73,7 @@ async fn the_right_key_is_found_behind_a_wrong_one() {
     let (directory, key) = key("ed25519");
     let wrong = KeyPair::generate(directory.path(), "wrong", "rsa");
     let sshd = Sshd::start(&key, &[]);
-    open(&sshd.target(), &SshAgent::with(&[&wrong, &key]))
-        .await
-        .unwrap();
+    open(&sshd.target(), &SshAgent::with(&[&wrong, &key])).await.unwrap();
 }
 
 #[tokio::test]
@@ -103,41 +87,19 @@ async fn a_refused_key_is_named_with_what_the_server_would_take() {
     assert_eq!(refusal.user, sshd.target().user);
     assert_eq!(refusal.methods, ["publickey"]);
     assert_eq!(refusal.banner.as_deref(), Some("authorised people only"));
-    let [tried] = refusal.tried.as_slice() else {
-        panic!("{refusal:?}")
-    };
-    assert_eq!(
-        (&tried.fingerprint, tried.comment.as_str()),
-        (&wrong.fingerprint(), "wrong")
-    );
+    let [tried] = refusal.tried.as_slice() else { panic!("{refusal:?}") };
+    assert_eq!((&tried.fingerprint, tried.comment.as_str()), (&wrong.fingerprint(), "wrong"));
 }
 
 #[tokio::test]
 async fn too_many_keys_end_with_the_servers_words() {
     let (directory, key) = key("ed25519");
-    let wrong =
-        ["a", "b", "c", "d"].map(|name| KeyPair::generate(directory.path(), name, "ed25519"));
+    let wrong = ["a", "b", "c", "d"].map(|name| KeyPair::generate(directory.path(), name, "ed25519"));
     let sshd = Sshd::start(&key, &["MaxAuthTries 2"]);
     let refusal = refusal(&sshd, &SshAgent::with(&wrong.each_ref())).await;
-    assert!(
-        refusal
-            .hung_up
-            .as_ref()
-            .unwrap()
-            .contains("Too many authentication failures"),
-        "{refusal}"
-    );
-    assert_eq!(
-        refusal.tried.len(),
-        2,
-        "nothing is offered to a server that hung up"
-    );
-    assert!(
-        SshError::AuthRefused(Box::new(refusal))
-            .hint()
-            .unwrap()
-            .contains("MaxAuthTries")
-    );
+    assert!(refusal.hung_up.as_ref().unwrap().contains("Too many authentication failures"), "{refusal}");
+    assert_eq!(refusal.tried.len(), 2, "nothing is offered to a server that hung up");
+    assert!(SshError::AuthRefused(Box::new(refusal)).hint().unwrap().contains("MaxAuthTries"));
 }
 
 #[tokio::test]
@@ -145,15 +107,9 @@ async fn an_agent_without_keys_and_no_agent_are_told_apart() {
     let (_directory, key) = key("ed25519");
     let sshd = Sshd::start(&key, &[]);
     let empty = open(&sshd.target(), &SshAgent::with(&[])).await;
-    assert!(
-        matches!(empty, Err(SshError::NoIdentities { .. })),
-        "{empty:?}"
-    );
+    assert!(matches!(empty, Err(SshError::NoIdentities { .. })), "{empty:?}");
     let none = failure(&sshd.target()).await;
-    assert!(
-        matches!(none, SshError::AgentUnreachable { .. }),
-        "{none:?}"
-    );
+    assert!(matches!(none, SshError::AgentUnreachable { .. }), "{none:?}");
 }
 
 #[tokio::test]
@@ -166,13 +122,7 @@ async fn a_key_restricted_to_one_host_opens_that_host_only() {
     agent.add_with(&key, &["-h", "here", "-H", known_hosts.to_str().unwrap()]);
     open(&here.target(), &agent).await.unwrap();
     let result = open(&elsewhere.target(), &agent).await;
-    assert!(
-        matches!(
-            result,
-            Err(SshError::NoIdentities { .. } | SshError::AuthRefused(_))
-        ),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(SshError::NoIdentities { .. } | SshError::AuthRefused(_))), "{result:?}");
 }
 
 #[tokio::test]
@@ -181,10 +131,7 @@ async fn an_agent_that_hangs_up_is_named() {
     let sshd = Sshd::start(&key, &[]);
     let agent = AgentDialer::new(|| async { Ok(tokio::io::duplex(64).0) });
     let result = Connection::open(&sshd.target(), &agent, &Timeouts::default()).await;
-    assert!(
-        matches!(result, Err(SshError::AgentProtocol { .. })),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(SshError::AgentProtocol { .. })), "{result:?}");
 }
 
 #[tokio::test]
@@ -192,11 +139,7 @@ async fn no_common_cipher_names_both_lists() {
     let (_directory, key) = key("ed25519");
     let sshd = Sshd::start(&key, &["Ciphers aes128-cbc"]);
     match failure(&sshd.target()).await {
-        SshError::NoCommonAlgorithm {
-            kind: "cipher",
-            theirs,
-            ..
-        } => assert_eq!(theirs, ["aes128-cbc"]),
+        SshError::NoCommonAlgorithm { kind: "cipher", theirs, .. } => assert_eq!(theirs, ["aes128-cbc"]),
         other => panic!("{other:?}"),
     }
 }
@@ -207,25 +150,15 @@ async fn every_address_of_a_name_is_tried() {
     // localhost may be ::1 first, where this sshd does not listen.
     let sshd = Sshd::start(&key, &[]);
     let known_hosts = format!("[localhost]:{} {}\n", sshd.port, sshd.host_keys[0].public);
-    let target = Target {
-        address: "localhost".to_owned(),
-        ..sshd.target_with(&known_hosts)
-    };
+    let target = Target { address: "localhost".to_owned(), ..sshd.target_with(&known_hosts) };
     open(&target, &SshAgent::with(&[&key])).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_closed_port_refuses() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let error = failure(&somewhere("127.0.0.1", port)).await;
-    assert!(
-        matches!(error, SshError::Refused { port: refused, .. } if refused == port),
-        "{error:?}"
-    );
+    assert!(matches!(error, SshError::Refused { port: refused, .. } if refused == port), "{error:?}");
 }
 
 #[tokio::test]
@@ -240,10 +173,7 @@ async fn a_name_that_does_not_exist_is_unresolvable() {
 #[tokio::test]
 async fn servers_that_are_not_ssh_are_shown_with_their_words() {
     for (words, shown) in [
-        (
-            "HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n",
-            "HTTP/1.1 400 Bad Request",
-        ),
+        ("HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n", "HTTP/1.1 400 Bad Request"),
         ("SSH-1.5-old\r\n", "SSH-1.5-old"),
         ("Exceeded MaxStartups\r\n", "Exceeded MaxStartups"),
         ("", ""),

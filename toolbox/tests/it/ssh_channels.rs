@@ -26,22 +26,13 @@ pub(crate) async fn line(settings: &[&str]) -> Line {
     let directory = tempfile::tempdir().unwrap();
     let key = KeyPair::generate(directory.path(), "id", "ed25519");
     let (sshd, agent) = (Sshd::start(&key, settings), SshAgent::with(&[&key]));
-    let connection = Connection::open(&sshd.target(), &agent.dialer(), &Timeouts::default())
-        .await
-        .unwrap();
-    Line {
-        connection,
-        sshd,
-        agent,
-        _directory: directory,
-    }
+    let connection = Connection::open(&sshd.target(), &agent.dialer(), &Timeouts::default()).await.unwrap();
+    Line { connection, sshd, agent, _directory: directory }
 }
 
 /// Fails instead of hanging for ever; no test is expected to come near it.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(Duration::from_secs(60), future)
-        .await
-        .expect("it hangs")
+    timeout(Duration::from_secs(60), future).await.expect("it hangs")
 }
 
 /// Sends everything back, then says goodbye.
@@ -70,51 +61,23 @@ async fn round_trip(stream: impl AsyncRead + AsyncWrite, length: usize) -> Vec<u
 #[tokio::test]
 async fn an_unread_stream_ends_alone_and_a_bulk_one_waits_for_its_reader() {
     let line = line(&[]).await;
-    let bulk = Connection::open_bulk(
-        &line.sshd.target(),
-        &line.agent.dialer(),
-        &Timeouts::default(),
-    )
-    .await
-    .unwrap();
-    let mut slow = bulk
-        .exec_stream("head -c 100000000 /dev/zero")
-        .await
-        .unwrap();
+    let bulk = Connection::open_bulk(&line.sshd.target(), &line.agent.dialer(), &Timeouts::default()).await.unwrap();
+    let mut slow = bulk.exec_stream("head -c 100000000 /dev/zero").await.unwrap();
     let fifo = fifo(&line).await;
-    let mut unread = line
-        .connection
-        .exec_stream(&format!("cat /dev/zero; echo ended > {fifo}"))
-        .await
-        .unwrap();
+    let mut unread = line.connection.exec_stream(&format!("cat /dev/zero; echo ended > {fifo}")).await.unwrap();
     // Without a limit this would wait for ever behind the unread data.
-    let output = soon(line.connection.exec(&format!("cat {fifo}"), b""))
-        .await
-        .unwrap();
+    let output = soon(line.connection.exec(&format!("cat {fifo}"), b"")).await.unwrap();
     assert_eq!(output.stdout_text(), "ended");
-    let error = soon(tokio::io::copy(&mut unread, &mut tokio::io::sink()))
-        .await
-        .unwrap_err();
+    let error = soon(tokio::io::copy(&mut unread, &mut tokio::io::sink())).await.unwrap_err();
     assert!(error.to_string().contains("unread"), "{error}");
     // Not read for just as long, on the connection that is made for it.
-    assert_eq!(
-        soon(tokio::io::copy(&mut slow, &mut tokio::io::sink()))
-            .await
-            .unwrap(),
-        100_000_000
-    );
+    assert_eq!(soon(tokio::io::copy(&mut slow, &mut tokio::io::sink())).await.unwrap(), 100_000_000);
 }
 
 /// Makes a fifo on the host and returns its name, quoted.
 async fn fifo(line: &Line) -> String {
     let fifo = quote(line.sshd.path("fifo").to_str().unwrap());
-    assert!(
-        line.connection
-            .exec(&format!("mkfifo {fifo}"), b"")
-            .await
-            .unwrap()
-            .success()
-    );
+    assert!(line.connection.exec(&format!("mkfifo {fifo}"), b"").await.unwrap().success());
     fifo
 }
 
@@ -122,36 +85,20 @@ async fn fifo(line: &Line) -> String {
 async fn a_dropped_stream_closes_its_channel() {
     let line = line(&[]).await;
     let fifo = fifo(&line).await;
-    let stream = line
-        .connection
-        .exec_stream(&format!("cat; echo ended > {fifo}"))
-        .await
-        .unwrap();
+    let stream = line.connection.exec_stream(&format!("cat; echo ended > {fifo}")).await.unwrap();
     drop(stream);
-    let output = soon(line.connection.exec(&format!("cat {fifo}"), b""))
-        .await
-        .unwrap();
+    let output = soon(line.connection.exec(&format!("cat {fifo}"), b"")).await.unwrap();
     assert_eq!(output.stdout_text(), "ended");
 }
 
 #[tokio::test]
 async fn a_stream_from_a_command_that_fails_says_why() {
     let line = line(&[]).await;
-    let mut stream = line
-        .connection
-        .exec_stream("echo docker: not found >&2; exit 127")
-        .await
-        .unwrap();
+    let mut stream = line.connection.exec_stream("echo docker: not found >&2; exit 127").await.unwrap();
     let error = soon(stream.read_to_end(&mut Vec::new())).await.unwrap_err();
-    let inner = error
-        .get_ref()
-        .and_then(|error| error.downcast_ref::<SshError>());
+    let inner = error.get_ref().and_then(|error| error.downcast_ref::<SshError>());
     match inner {
-        Some(SshError::CommandFailed {
-            status: 127,
-            stderr,
-            ..
-        }) => assert_eq!(stderr, "docker: not found"),
+        Some(SshError::CommandFailed { status: 127, stderr, .. }) => assert_eq!(stderr, "docker: not found"),
         _ => panic!("{error:?}"),
     }
 }
@@ -159,15 +106,8 @@ async fn a_stream_from_a_command_that_fails_says_why() {
 #[tokio::test]
 async fn a_command_stream_closes_one_direction_at_a_time() {
     let line = line(&[]).await;
-    let stream = line
-        .connection
-        .exec_stream("cat; printf '|after the end of input'")
-        .await
-        .unwrap();
-    assert_eq!(
-        soon(round_trip(stream, 3 << 20)).await,
-        b"|after the end of input"
-    );
+    let stream = line.connection.exec_stream("cat; printf '|after the end of input'").await.unwrap();
+    assert_eq!(soon(round_trip(stream, 3 << 20)).await, b"|after the end of input");
 }
 
 #[tokio::test]
@@ -176,11 +116,7 @@ async fn a_unix_socket_echoes_and_closes_one_direction_at_a_time() {
     let path = line.sshd.path("echo");
     let listener = UnixListener::bind(&path).unwrap();
     let serving = tokio::spawn(async move { echo(listener.accept().await.unwrap().0).await });
-    let stream = line
-        .connection
-        .streamlocal(path.to_str().unwrap())
-        .await
-        .unwrap();
+    let stream = line.connection.streamlocal(path.to_str().unwrap()).await.unwrap();
     assert_eq!(soon(round_trip(stream, 8 << 20)).await, b"|goodbye");
     serving.await.unwrap();
 }
@@ -222,20 +158,11 @@ fn refused<T>(result: Result<T, SshError>) -> (String, String) {
 
 #[tokio::test]
 async fn refused_channels_say_what_was_asked_and_why() {
-    let line = line(&[
-        "AllowStreamLocalForwarding no",
-        "AllowTcpForwarding no",
-        "MaxSessions 1",
-    ])
-    .await;
+    let line = line(&["AllowStreamLocalForwarding no", "AllowTcpForwarding no", "MaxSessions 1"]).await;
     let (what, _) = refused(line.connection.streamlocal("/run/some.sock").await);
     assert_eq!(what, "the socket /run/some.sock");
     let (what, reason) = refused(line.connection.tcp("127.0.0.1", 1).await);
-    assert_eq!(
-        (what.as_str(), reason.contains("prohibited")),
-        ("a connection to 127.0.0.1:1", true),
-        "{reason}"
-    );
+    assert_eq!((what.as_str(), reason.contains("prohibited")), ("a connection to 127.0.0.1:1", true), "{reason}");
     let _held = line.connection.exec_stream("cat").await.unwrap();
     let (what, _) = refused(line.connection.exec("true", b"").await);
     assert_eq!(what, "a session");
@@ -244,11 +171,7 @@ async fn refused_channels_say_what_was_asked_and_why() {
 #[tokio::test]
 async fn the_hosts_own_words_reach_the_error() {
     let line = line(&[]).await;
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let (_, reason) = refused(line.connection.tcp("127.0.0.1", port).await);
     assert!(reason.contains("Connection refused"), "{reason}");
     let (_, reason) = refused(line.connection.streamlocal("/nonexistent.sock").await);
@@ -264,14 +187,8 @@ async fn cuttable(line: &Line) -> (Connection, JoinHandle<()>) {
         let mut server = TcpStream::connect(("127.0.0.1", back)).await.unwrap();
         let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
     });
-    let target = Target {
-        port: front,
-        pinned: vec![line.sshd.host_keys[0].public.clone()],
-        ..line.sshd.target()
-    };
-    let connection = Connection::open(&target, &line.agent.dialer(), &Timeouts::default())
-        .await
-        .unwrap();
+    let target = Target { port: front, pinned: vec![line.sshd.host_keys[0].public.clone()], ..line.sshd.target() };
+    let connection = Connection::open(&target, &line.agent.dialer(), &Timeouts::default()).await.unwrap();
     (connection, relay)
 }
 
@@ -288,27 +205,17 @@ async fn a_line_cut_in_the_middle_is_never_taken_for_success() {
         let (connection, started) = (connection.clone(), started.clone());
         // It ends together with its parent, the sshd of this connection.
         let command = "echo started; tail -f --pid=$PPID /dev/null";
-        async move {
-            connection
-                .exec_lines(command, b"", |_, _| started.notify_one())
-                .await
-        }
+        async move { connection.exec_lines(command, b"", |_, _| started.notify_one()).await }
     });
     soon(started.notified()).await;
     relay.abort();
     let result = soon(running).await.unwrap();
-    assert!(
-        matches!(result, Err(SshError::Disconnected { .. })),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(SshError::Disconnected { .. })), "{result:?}");
     let error = soon(stream.read(&mut read)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
     assert!(connection.is_closed());
     let result = connection.exec("true", b"").await;
-    assert!(
-        matches!(result, Err(SshError::Disconnected { .. })),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(SshError::Disconnected { .. })), "{result:?}");
 }
 
 #[tokio::test]
@@ -318,26 +225,14 @@ async fn close_ends_the_connection_for_every_clone() {
     assert!(!clone.is_closed());
     soon(line.connection.close()).await;
     assert!(clone.is_closed());
-    assert!(matches!(
-        clone.streamlocal("/x").await,
-        Err(SshError::Disconnected { .. })
-    ));
+    assert!(matches!(clone.streamlocal("/x").await, Err(SshError::Disconnected { .. })));
 }
 
 #[tokio::test]
 async fn a_connection_through_another_is_checked_and_used_like_any() {
     let line = line(&[]).await;
     let target = line.sshd.target();
-    let hop = line
-        .connection
-        .tcp("127.0.0.1", line.sshd.port)
-        .await
-        .unwrap();
-    let inner = Connection::open_over(hop, &target, &line.agent.dialer(), &Timeouts::default())
-        .await
-        .unwrap();
-    assert_eq!(
-        inner.exec("echo hello", b"").await.unwrap().stdout_text(),
-        "hello"
-    );
+    let hop = line.connection.tcp("127.0.0.1", line.sshd.port).await.unwrap();
+    let inner = Connection::open_over(hop, &target, &line.agent.dialer(), &Timeouts::default()).await.unwrap();
+    assert_eq!(inner.exec("echo hello", b"").await.unwrap().stdout_text(), "hello");
 }

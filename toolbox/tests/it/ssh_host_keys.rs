@@ -10,10 +10,7 @@ async fn host_keys_on_file_are_accepted_in_every_form() {
     let (_directory, key) = key("ed25519");
     let sshd = Sshd::start(&key, &[]);
     let agent = SshAgent::with(&[&key]);
-    let [ed25519, rsa] = sshd
-        .host_keys
-        .each_ref()
-        .map(KeyPair::public_without_comment);
+    let [ed25519, rsa] = sshd.host_keys.each_ref().map(KeyPair::public_without_comment);
     let host = format!("[127.0.0.1]:{}", sshd.port);
     for known_hosts in [
         format!("{host} {ed25519}\n"),
@@ -24,20 +21,10 @@ async fn host_keys_on_file_are_accepted_in_every_form() {
         open(&sshd.target_with(&known_hosts), &agent).await.unwrap();
     }
     let hashed = sshd.target_with(&format!("{host} {ed25519}\n"));
-    run(
-        "ssh-keygen",
-        &["-q", "-H", "-f", hashed.known_hosts[0].to_str().unwrap()],
-    );
-    assert!(
-        std::fs::read_to_string(&hashed.known_hosts[0])
-            .unwrap()
-            .starts_with("|1|")
-    );
+    run("ssh-keygen", &["-q", "-H", "-f", hashed.known_hosts[0].to_str().unwrap()]);
+    assert!(std::fs::read_to_string(&hashed.known_hosts[0]).unwrap().starts_with("|1|"));
     open(&hashed, &agent).await.unwrap();
-    let pinned = Target {
-        pinned: vec![rsa],
-        ..sshd.target_with("")
-    };
+    let pinned = Target { pinned: vec![rsa], ..sshd.target_with("") };
     open(&pinned, &agent).await.unwrap();
 }
 
@@ -47,26 +34,13 @@ async fn a_host_certificate_of_an_authority_on_file_is_accepted() {
     let authority = KeyPair::generate(directory.path(), "authority", "ed25519");
     let host = KeyPair::generate(directory.path(), "host", "ed25519");
     let certificate = host.certify(&authority, &["-h", "-n", "127.0.0.1"]);
-    let settings = [
-        format!("HostKey {}", host.private.display()),
-        format!("HostCertificate {}", certificate.display()),
-    ];
+    let settings =
+        [format!("HostKey {}", host.private.display()), format!("HostCertificate {}", certificate.display())];
     let sshd = Sshd::start(&key, &settings.each_ref().map(String::as_str));
     let agent = SshAgent::with(&[&key]);
-    open(
-        &sshd.target_with(&format!(
-            "@cert-authority [127.0.0.1]:* {}\n",
-            authority.public
-        )),
-        &agent,
-    )
-    .await
-    .unwrap();
+    open(&sshd.target_with(&format!("@cert-authority [127.0.0.1]:* {}\n", authority.public)), &agent).await.unwrap();
     let other = sshd.target_with(&format!("@cert-authority * {}\n", key.public));
-    assert!(matches!(
-        open(&other, &agent).await,
-        Err(SshError::HostKeyUnknown(_))
-    ));
+    assert!(matches!(open(&other, &agent).await, Err(SshError::HostKeyUnknown(_))));
 }
 
 #[tokio::test]
@@ -79,9 +53,7 @@ async fn an_unknown_host_key_is_refused_with_the_line_that_would_trust_it() {
         other => panic!("{other:?}"),
     };
     assert_eq!(unknown.fingerprint, sshd.host_keys[0].fingerprint());
-    open(&sshd.target_with(&unknown.line), &SshAgent::with(&[&key]))
-        .await
-        .unwrap();
+    open(&sshd.target_with(&unknown.line), &SshAgent::with(&[&key])).await.unwrap();
 }
 
 #[tokio::test]
@@ -94,9 +66,7 @@ async fn a_changed_host_key_is_refused_with_both_fingerprints() {
         other => panic!("{other:?}"),
     };
     assert_eq!(changed.fingerprint, sshd.host_keys[0].fingerprint());
-    let [(fingerprint, place)] = changed.on_file.as_slice() else {
-        panic!("{changed:?}")
-    };
+    let [(fingerprint, place)] = changed.on_file.as_slice() else { panic!("{changed:?}") };
     assert_eq!(*fingerprint, key.fingerprint());
     assert!(place.to_string().ends_with("known_hosts:2"));
 }
@@ -108,20 +78,11 @@ async fn a_revoked_host_key_is_refused_whatever_else_is_on_file() {
     let public = sshd.host_keys[0].public_without_comment();
     let target = sshd.target_with(&format!("* {public}\n@revoked * {public}\n"));
     let result = open(&target, &SshAgent::with(&[&key])).await;
-    assert!(
-        matches!(result, Err(SshError::HostKeyRevoked(_))),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(SshError::HostKeyRevoked(_))), "{result:?}");
 }
 
 #[tokio::test]
 async fn an_unreadable_known_hosts_stops_before_anything_is_sent() {
-    let target = Target {
-        known_hosts: vec!["/proc/self".into()],
-        ..somewhere("does-not-exist.invalid", 22)
-    };
-    assert!(matches!(
-        failure(&target).await,
-        SshError::KnownHostsUnreadable { .. }
-    ));
+    let target = Target { known_hosts: vec!["/proc/self".into()], ..somewhere("does-not-exist.invalid", 22) };
+    assert!(matches!(failure(&target).await, SshError::KnownHostsUnreadable { .. }));
 }

@@ -27,14 +27,8 @@ impl KeyPair {
         let private = directory.join(name);
         let path = private.to_str().unwrap();
         let bits: &[&str] = if kind == "rsa" { &["-b", "2048"] } else { &[] };
-        run(
-            "ssh-keygen",
-            &[&["-q", "-t", kind, "-N", "", "-C", name, "-f", path], bits].concat(),
-        );
-        let public = fs::read_to_string(private.with_extension("pub"))
-            .unwrap()
-            .trim()
-            .to_owned();
+        run("ssh-keygen", &[&["-q", "-t", kind, "-N", "", "-C", name, "-f", path], bits].concat());
+        let public = fs::read_to_string(private.with_extension("pub")).unwrap().trim().to_owned();
         Self { private, public }
     }
 
@@ -53,15 +47,7 @@ impl KeyPair {
     pub(crate) fn certify(&self, authority: &KeyPair, extra: &[&str]) -> PathBuf {
         let public = self.private.with_extension("pub");
         let authority = authority.private.to_str().unwrap();
-        run(
-            "ssh-keygen",
-            &[
-                &["-q", "-s", authority, "-I", "test"],
-                extra,
-                &[public.to_str().unwrap()],
-            ]
-            .concat(),
-        );
+        run("ssh-keygen", &[&["-q", "-s", authority, "-I", "test"], extra, &[public.to_str().unwrap()]].concat());
         PathBuf::from(format!("{}-cert.pub", self.private.display()))
     }
 }
@@ -81,25 +67,14 @@ impl Sshd {
     /// defaults, so that they win.
     pub(crate) fn start(key: &KeyPair, settings: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let host_keys = ["ed25519", "rsa"]
-            .map(|kind| KeyPair::generate(directory.path(), &format!("host_{kind}"), kind));
-        fs::write(
-            directory.path().join("authorized_keys"),
-            format!("{}\n", key.public),
-        )
-        .unwrap();
+        let host_keys =
+            ["ed25519", "rsa"].map(|kind| KeyPair::generate(directory.path(), &format!("host_{kind}"), kind));
+        fs::write(directory.path().join("authorized_keys"), format!("{}\n", key.public)).unwrap();
         // sshd started by root insists on this directory for its unprivileged part.
         let _ = fs::create_dir_all("/run/sshd");
-        let (port, child, log) = (0..5)
-            .find_map(|_| listen(directory.path(), settings))
-            .expect("sshd found no free port");
-        Self {
-            directory,
-            port,
-            host_keys,
-            child,
-            log,
-        }
+        let (port, child, log) =
+            (0..5).find_map(|_| listen(directory.path(), settings)).expect("sshd found no free port");
+        Self { directory, port, host_keys, child, log }
     }
 
     /// The directory that holds configuration and keys.
@@ -109,10 +84,7 @@ impl Sshd {
 
     /// A target whose known_hosts has both host keys.
     pub(crate) fn target(&self) -> Target {
-        let lines = self
-            .host_keys
-            .iter()
-            .map(|key| format!("[127.0.0.1]:{} {}\n", self.port, key.public));
+        let lines = self.host_keys.iter().map(|key| format!("[127.0.0.1]:{} {}\n", self.port, key.public));
         self.target_with(&lines.collect::<String>())
     }
 
@@ -149,11 +121,7 @@ impl Drop for Sshd {
 /// Starts an sshd on a free port and waits until it says that it listens; `None` when somebody else
 /// took the port in between.
 fn listen(directory: &Path, settings: &[&str]) -> Option<(u16, Child, Arc<Mutex<String>>)> {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let config = directory.join("sshd_config");
     fs::write(&config, sshd_config(directory, port, settings)).unwrap();
     let mut child = Command::new("/usr/sbin/sshd")
@@ -181,9 +149,7 @@ fn collect(mut stderr: BufReader<ChildStderr>, log: Arc<Mutex<String>>) {
     std::thread::spawn(move || {
         let mut chunk = [0; 4096];
         while let Ok(count @ 1..) = stderr.read(&mut chunk) {
-            log.lock()
-                .unwrap()
-                .push_str(&String::from_utf8_lossy(&chunk[..count]));
+            log.lock().unwrap().push_str(&String::from_utf8_lossy(&chunk[..count]));
         }
     });
 }
@@ -225,9 +191,7 @@ impl SshAgent {
             .expect("openssh-client is needed");
         // It prints the path once the socket listens.
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert!(line.contains("SSH_AUTH_SOCK"), "ssh-agent said {line:?}");
         let agent = Self { directory, child };
         for key in keys {
@@ -275,14 +239,7 @@ pub(crate) fn user() -> String {
 
 /// Runs a program that must succeed, and returns its stdout.
 pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program)
-        .args(arguments)
-        .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}"));
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = Command::new(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }

@@ -19,19 +19,12 @@ impl Keys {
 
     /// Runs `ssh-keygen -f NAME arguments…` and gives the private key's text.
     fn generate(&self, name: &str, arguments: &[&str]) -> Vec<u8> {
-        run(Command::new("ssh-keygen")
-            .args(["-q", "-f"])
-            .arg(self.path(name))
-            .args(arguments));
+        run(Command::new("ssh-keygen").args(["-q", "-f"]).arg(self.path(name)).args(arguments));
         std::fs::read(self.path(name)).unwrap()
     }
 
     fn openssl(&self, name: &str, arguments: &[&str]) -> Vec<u8> {
-        run(Command::new("openssl")
-            .args(arguments)
-            .arg("-out")
-            .arg(self.path(name))
-            .current_dir(&self.0));
+        run(Command::new("openssl").args(arguments).arg("-out").arg(self.path(name)).current_dir(&self.0));
         std::fs::read(self.path(name)).unwrap()
     }
 
@@ -43,11 +36,7 @@ impl Keys {
 
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn secret(text: &str) -> SecretString {
@@ -73,28 +62,17 @@ fn every_format_that_ssh_keygen_writes_is_read_plain_and_encrypted() {
         for format in ["RFC4716", "PEM", "PKCS8"] {
             for passphrase in ["", "open sésame"] {
                 let name = format!("{number}{format}{}", passphrase.len());
-                let arguments =
-                    [&["-N", passphrase, "-m", format, "-C", "me", "-t"], *kind].concat();
+                let arguments = [&["-N", passphrase, "-m", format, "-C", "me", "-t"], *kind].concat();
                 let text = keys.generate(&name, &arguments);
                 let given = (!passphrase.is_empty()).then(|| secret(passphrase));
-                let key = parse(&text, given.as_ref())
-                    .unwrap_or_else(|error| panic!("{arguments:?}: {error}"));
-                assert_eq!(
-                    key.public_key().key_data(),
-                    keys.public(&name).key_data(),
-                    "{arguments:?}"
-                );
+                let key = parse(&text, given.as_ref()).unwrap_or_else(|error| panic!("{arguments:?}: {error}"));
+                assert_eq!(key.public_key().key_data(), keys.public(&name).key_data(), "{arguments:?}");
                 assert!(super::super::signer::halves_match(&key), "{arguments:?}");
                 if given.is_some() {
                     assert_eq!(refused(&text, None), KeyError::Encrypted, "{arguments:?}");
-                    assert_eq!(
-                        refused(&text, Some("wrong")),
-                        KeyError::WrongPassphrase,
-                        "{arguments:?}"
-                    );
+                    assert_eq!(refused(&text, Some("wrong")), KeyError::WrongPassphrase, "{arguments:?}");
                 } else {
-                    parse(&text, Some(&secret("needless")))
-                        .expect("a needless passphrase is ignored");
+                    parse(&text, Some(&secret("needless"))).expect("a needless passphrase is ignored");
                 }
             }
         }
@@ -116,47 +94,13 @@ fn every_cipher_of_the_openssh_format_is_read() {
         "chacha20-poly1305@openssh.com",
     ];
     for cipher in ciphers {
-        let text = keys.generate(
-            cipher,
-            &[
-                "-t",
-                "ed25519",
-                "-N",
-                "pass word",
-                "-C",
-                "me",
-                "-Z",
-                cipher,
-                "-a",
-                "2",
-            ],
-        );
-        let key = parse(&text, Some(&secret("pass word")))
-            .unwrap_or_else(|error| panic!("{cipher}: {error}"));
+        let text = keys.generate(cipher, &["-t", "ed25519", "-N", "pass word", "-C", "me", "-Z", cipher, "-a", "2"]);
+        let key = parse(&text, Some(&secret("pass word"))).unwrap_or_else(|error| panic!("{cipher}: {error}"));
         assert_eq!(key.comment().as_str_lossy(), "me");
-        assert_eq!(
-            refused(&text, Some("wrong")),
-            KeyError::WrongPassphrase,
-            "{cipher}"
-        );
+        assert_eq!(refused(&text, Some("wrong")), KeyError::WrongPassphrase, "{cipher}");
     }
-    let text = keys.generate(
-        "3des",
-        &[
-            "-t",
-            "ed25519",
-            "-N",
-            "pass word",
-            "-Z",
-            "3des-cbc",
-            "-a",
-            "2",
-        ],
-    );
-    assert_eq!(
-        refused(&text, Some("pass word")),
-        KeyError::UnsupportedCipher("3des-cbc".into())
-    );
+    let text = keys.generate("3des", &["-t", "ed25519", "-N", "pass word", "-Z", "3des-cbc", "-a", "2"]);
+    assert_eq!(refused(&text, Some("pass word")), KeyError::UnsupportedCipher("3des-cbc".into()));
 }
 
 #[test]
@@ -167,10 +111,7 @@ fn keys_that_openssl_writes_are_read() {
     assert!(text.starts_with(b"-----BEGIN EC PARAMETERS-----"));
     parse(&text, None).unwrap();
     for cipher in ["-aes128", "-aes192", "-aes256"] {
-        let text = keys.openssl(
-            "rsa",
-            &["genrsa", "-traditional", cipher, "-passout", "pass:word"],
-        );
+        let text = keys.openssl("rsa", &["genrsa", "-traditional", cipher, "-passout", "pass:word"]);
         parse(&text, Some(&secret("word"))).unwrap_or_else(|error| panic!("{cipher}: {error}"));
         assert_eq!(refused(&text, Some("other")), KeyError::WrongPassphrase);
     }
@@ -178,51 +119,23 @@ fn keys_that_openssl_writes_are_read() {
     for scheme in [&["-v2", "aes-256-cbc"][..], &["-scrypt"]] {
         let text = keys.openssl("p8", &[&plain[..], scheme].concat());
         parse(&text, Some(&secret("word"))).unwrap_or_else(|error| panic!("{scheme:?}: {error}"));
-        assert_eq!(
-            refused(&text, Some("other")),
-            KeyError::WrongPassphrase,
-            "{scheme:?}"
-        );
+        assert_eq!(refused(&text, Some("other")), KeyError::WrongPassphrase, "{scheme:?}");
     }
 }
 
 #[test]
 fn weak_ciphers_and_other_types_are_refused_by_name() {
     let keys = Keys::new();
-    let text = keys.openssl(
-        "des3",
-        &["genrsa", "-traditional", "-des3", "-passout", "pass:word"],
-    );
-    assert_eq!(
-        refused(&text, Some("word")),
-        KeyError::UnsupportedCipher("DES-EDE3-CBC".into())
-    );
+    let text = keys.openssl("des3", &["genrsa", "-traditional", "-des3", "-passout", "pass:word"]);
+    assert_eq!(refused(&text, Some("word")), KeyError::UnsupportedCipher("DES-EDE3-CBC".into()));
     keys.openssl("ec", &["ecparam", "-name", "prime256v1", "-genkey"]);
-    let text = keys.openssl(
-        "p8",
-        &[
-            "pkcs8",
-            "-topk8",
-            "-in",
-            "ec",
-            "-passout",
-            "pass:word",
-            "-v2",
-            "des3",
-        ],
-    );
+    let text = keys.openssl("p8", &["pkcs8", "-topk8", "-in", "ec", "-passout", "pass:word", "-v2", "des3"]);
     let des = KeyError::UnsupportedCipher("DES-EDE3-CBC".into());
     assert_eq!(refused(&text, Some("word")), des);
     let text = keys.openssl("ed448", &["genpkey", "-algorithm", "ed448"]);
-    assert_eq!(
-        refused(&text, None),
-        KeyError::UnsupportedType("1.3.101.113".into())
-    );
+    assert_eq!(refused(&text, None), KeyError::UnsupportedType("1.3.101.113".into()));
     let text = keys.generate("dsa", &["-t", "dsa", "-N", ""]);
-    assert_eq!(
-        refused(&text, None),
-        KeyError::UnsupportedType("ssh-dss".into())
-    );
+    assert_eq!(refused(&text, None), KeyError::UnsupportedType("ssh-dss".into()));
 }
 
 #[test]
@@ -237,14 +150,8 @@ fn what_is_no_private_key_is_told_apart() {
         (" \n\n", KeyError::Empty),
         ("hello\n", KeyError::NoKey),
         (&public, KeyError::Public),
-        (
-            "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
-            KeyError::Public,
-        ),
-        (
-            "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n",
-            KeyError::Putty,
-        ),
+        ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", KeyError::Public),
+        ("PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n", KeyError::Putty),
         (half, KeyError::Truncated),
         (&text.replace('\n', " "), KeyError::LineBreaksLost),
         (&text.replace('\n', "\\n"), KeyError::LineBreaksLost),
@@ -254,10 +161,7 @@ fn what_is_no_private_key_is_told_apart() {
     }
     assert_eq!(refused([0x30, 0x82, 0xff], None), KeyError::Binary);
     let other = "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n-----END PGP PRIVATE KEY BLOCK-----\n";
-    assert!(matches!(
-        refused(other, None),
-        KeyError::UnsupportedFormat(_)
-    ));
+    assert!(matches!(refused(other, None), KeyError::UnsupportedFormat(_)));
 }
 
 #[test]
@@ -268,20 +172,10 @@ fn a_damaged_key_is_damaged_wherever_the_damage_is() {
         let text = String::from_utf8(text).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         for missing in 1..lines.len() - 1 {
-            let cut: Vec<&str> = lines
-                .iter()
-                .enumerate()
-                .filter(|(at, _)| *at != missing)
-                .map(|(_, line)| *line)
-                .collect();
+            let cut: Vec<&str> =
+                lines.iter().enumerate().filter(|(at, _)| *at != missing).map(|(_, line)| *line).collect();
             let error = refused(cut.join("\n"), None);
-            assert!(
-                matches!(
-                    error,
-                    KeyError::Damaged { .. } | KeyError::UnsupportedType(_)
-                ),
-                "{format}: {error}"
-            );
+            assert!(matches!(error, KeyError::Damaged { .. } | KeyError::UnsupportedType(_)), "{format}: {error}");
         }
     }
 }
@@ -291,32 +185,19 @@ fn carriage_returns_indentation_and_text_around_the_key_do_not_matter() {
     let keys = Keys::new();
     let text = String::from_utf8(keys.generate("key", &["-t", "ed25519", "-N", ""])).unwrap();
     let indented: String = text.lines().map(|line| format!("    {line}\r\n")).collect();
-    let key = parse(
-        format!("\u{feff}Bag Attributes\n{indented}the end").as_bytes(),
-        None,
-    )
-    .unwrap();
+    let key = parse(format!("\u{feff}Bag Attributes\n{indented}the end").as_bytes(), None).unwrap();
     assert_eq!(key.public_key().key_data(), keys.public("key").key_data());
 }
 
 #[test]
 fn no_error_shows_anything_of_the_key_or_the_passphrase() {
     let keys = Keys::new();
-    let text =
-        String::from_utf8(keys.generate("key", &["-t", "ed25519", "-N", "hunter2"])).unwrap();
+    let text = String::from_utf8(keys.generate("key", &["-t", "ed25519", "-N", "hunter2"])).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     let without_third = [&lines[..2], &lines[3..]].concat().join("\n");
-    for error in [
-        refused(&text, Some("hunter3")),
-        refused(&without_third, Some("hunter2")),
-    ] {
+    for error in [refused(&text, Some("hunter3")), refused(&without_third, Some("hunter2"))] {
         let shown = format!("{error} {error:?} {:?}", error.hint("FILE"));
-        assert!(
-            lines[1..lines.len() - 1]
-                .iter()
-                .all(|line| !shown.contains(line)),
-            "{shown}"
-        );
+        assert!(lines[1..lines.len() - 1].iter().all(|line| !shown.contains(line)), "{shown}");
         assert!(!shown.contains("hunter"), "{shown}");
     }
 }

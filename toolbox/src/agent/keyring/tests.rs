@@ -16,19 +16,13 @@ fn blob(seed: u8) -> Vec<u8> {
 fn keyring(seeds: std::ops::Range<u8>, now: Instant) -> Keyring {
     let mut keyring = Keyring::default();
     for seed in seeds {
-        keyring
-            .add(checked(seed, &seed.to_string()), None, now)
-            .unwrap();
+        keyring.add(checked(seed, &seed.to_string()), None, now).unwrap();
     }
     keyring
 }
 
 fn comments(keyring: &mut Keyring, now: Instant) -> Vec<String> {
-    keyring
-        .identities(now)
-        .into_iter()
-        .map(|identity| identity.comment)
-        .collect()
+    keyring.identities(now).into_iter().map(|identity| identity.comment).collect()
 }
 
 #[test]
@@ -54,9 +48,7 @@ fn expired_identity_is_not_offered_nor_used() {
 fn expiry_lets_go_of_the_private_key_even_while_locked() {
     let now = Instant::now();
     let mut keyring = Keyring::default();
-    keyring
-        .add(checked(1, ""), Some(now + Duration::from_secs(1)), now)
-        .unwrap();
+    keyring.add(checked(1, ""), Some(now + Duration::from_secs(1)), now).unwrap();
     let held = Arc::downgrade(&keyring.entries[0].key);
     assert!(keyring.lock(b"word"));
     keyring.expire(now + Duration::from_secs(1));
@@ -67,11 +59,7 @@ fn expiry_lets_go_of_the_private_key_even_while_locked() {
 fn removal_lets_go_of_the_private_key() {
     let now = Instant::now();
     let mut keyring = keyring(1..4, now);
-    let held: Vec<_> = keyring
-        .entries
-        .iter()
-        .map(|entry| Arc::downgrade(&entry.key))
-        .collect();
+    let held: Vec<_> = keyring.entries.iter().map(|entry| Arc::downgrade(&entry.key)).collect();
     assert!(keyring.remove(&blob(2), now));
     assert!(!keyring.remove(&blob(2), now));
     assert_eq!(comments(&mut keyring, now), ["1", "3"]);
@@ -83,15 +71,10 @@ fn removal_lets_go_of_the_private_key() {
 fn adding_again_replaces_comment_and_lifetime_in_place() {
     let now = Instant::now();
     let mut keyring = keyring(1..3, now);
-    keyring
-        .add(checked(1, "again"), Some(now + Duration::from_secs(1)), now)
-        .unwrap();
+    keyring.add(checked(1, "again"), Some(now + Duration::from_secs(1)), now).unwrap();
     assert_eq!(comments(&mut keyring, now), ["again", "2"]);
     keyring.add(checked(1, "for ever"), None, now).unwrap();
-    assert_eq!(
-        comments(&mut keyring, now + Duration::from_secs(1)),
-        ["for ever", "2"]
-    );
+    assert_eq!(comments(&mut keyring, now + Duration::from_secs(1)), ["for ever", "2"]);
 }
 
 #[test]
@@ -103,10 +86,7 @@ fn while_locked_nothing_is_listed_used_or_changed() {
     assert!(!keyring.lock(b"other"));
     assert_eq!(keyring.identities(now), []);
     assert!(keyring.key(&blob(1), now).is_none());
-    assert_eq!(
-        keyring.add(checked(9, ""), None, now),
-        Err(AddError::Locked)
-    );
+    assert_eq!(keyring.add(checked(9, ""), None, now), Err(AddError::Locked));
     assert!(!keyring.remove(&blob(1), now));
     assert!(!keyring.remove_all());
     assert_eq!(keyring.unlock(b"word"), Ok(()));
@@ -124,32 +104,19 @@ fn each_wrong_unlock_waits_longer() {
     }
     assert_eq!(keyring.unlock("wörd\u{0}".as_bytes()), Ok(()));
     keyring.lock(b"word");
-    assert_eq!(
-        keyring.unlock(b"no"),
-        Err(UnlockError::Wrong(Duration::from_millis(100))),
-        "a new lock counts anew"
-    );
+    assert_eq!(keyring.unlock(b"no"), Err(UnlockError::Wrong(Duration::from_millis(100))), "a new lock counts anew");
 }
 
 #[test]
 fn a_list_that_clients_could_not_read_is_never_made() {
     let now = Instant::now();
     let mut keyring = keyring(1..2, now);
-    let room =
-        LONGEST_LIST - listed(&keyring.entries[0].identity) - listed(&checked(2, "").identity);
+    let room = LONGEST_LIST - listed(&keyring.entries[0].identity) - listed(&checked(2, "").identity);
     let fits = "x".repeat(room);
-    assert_eq!(
-        keyring.add(checked(2, &(fits.clone() + "x")), None, now),
-        Err(AddError::Full(1))
-    );
+    assert_eq!(keyring.add(checked(2, &(fits.clone() + "x")), None, now), Err(AddError::Full(1)));
     keyring.add(checked(2, &fits), None, now).unwrap();
-    assert_eq!(
-        keyring.add(checked(3, ""), None, now),
-        Err(AddError::Full(2))
-    );
-    keyring
-        .add(checked(2, "short"), None, now)
-        .expect("replacing makes room");
+    assert_eq!(keyring.add(checked(3, ""), None, now), Err(AddError::Full(2)));
+    keyring.add(checked(2, "short"), None, now).expect("replacing makes room");
     keyring.add(checked(3, ""), None, now).unwrap();
 }
 
@@ -159,13 +126,8 @@ fn a_key_whose_halves_do_not_match_is_refused() {
     ed25519.public = Ed25519Keypair::from_seed(&[2; 32]).public;
     let curve = ssh_key::EcdsaCurve::NistP256;
     let mut rng = russh::keys::key::safe_rng();
-    let (one, other) = (
-        EcdsaKeypair::random(&mut rng, curve).unwrap(),
-        EcdsaKeypair::random(&mut rng, curve).unwrap(),
-    );
-    let (EcdsaKeypair::NistP256 { public, .. }, EcdsaKeypair::NistP256 { private, .. }) =
-        (one, other)
-    else {
+    let (one, other) = (EcdsaKeypair::random(&mut rng, curve).unwrap(), EcdsaKeypair::random(&mut rng, curve).unwrap());
+    let (EcdsaKeypair::NistP256 { public, .. }, EcdsaKeypair::NistP256 { private, .. }) = (one, other) else {
         panic!("the curve is P-256");
     };
     let ecdsa = EcdsaKeypair::NistP256 { public, private };

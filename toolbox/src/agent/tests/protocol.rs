@@ -26,11 +26,7 @@ async fn malformed_requests_get_one_failure_each_and_the_connection_lives_on() {
     ];
     for case in cases {
         assert_eq!(exchange(&mut stream, case).await, [5], "{case:?}");
-        assert_eq!(
-            exchange(&mut stream, &[11]).await,
-            [12, 0, 0, 0, 0],
-            "after {case:?}"
-        );
+        assert_eq!(exchange(&mut stream, &[11]).await, [12, 0, 0, 0, 0], "after {case:?}");
     }
 }
 
@@ -38,17 +34,11 @@ async fn malformed_requests_get_one_failure_each_and_the_connection_lives_on() {
 async fn pipelined_requests_are_answered_in_order_even_after_the_client_stops_sending() {
     let house = House::new();
     let mut stream = house.raw().await;
-    stream
-        .write_all(&[0, 0, 0, 1, 11, 0, 0, 0, 1, 200, 0, 0, 0, 1, 19])
-        .await
-        .unwrap();
+    stream.write_all(&[0, 0, 0, 1, 11, 0, 0, 0, 1, 200, 0, 0, 0, 1, 19]).await.unwrap();
     stream.shutdown().await.unwrap();
     let mut answers = Vec::new();
     stream.read_to_end(&mut answers).await.unwrap();
-    assert_eq!(
-        answers,
-        [0, 0, 0, 5, 12, 0, 0, 0, 0, 0, 0, 0, 1, 5, 0, 0, 0, 1, 6]
-    );
+    assert_eq!(answers, [0, 0, 0, 5, 12, 0, 0, 0, 0, 0, 0, 0, 1, 5, 0, 0, 0, 1, 6]);
 }
 
 #[tokio::test]
@@ -71,9 +61,7 @@ async fn a_wrong_unlock_delays_nobody_else() {
     for _ in 0..3 {
         assert_eq!(exchange(&mut guesser, &[23, 0, 0, 0, 1, b'b']).await, [5]);
     }
-    wire::write_frame(&mut guesser, &[23, 0, 0, 0, 1, b'b'])
-        .await
-        .unwrap();
+    wire::write_frame(&mut guesser, &[23, 0, 0, 0, 1, b'b']).await.unwrap();
     let answered_first = tokio::select! {
         biased;
         _ = wire::read_frame(&mut guesser) => "guesser",

@@ -28,13 +28,7 @@ fn constraint(name: &str) -> Vec<u8> {
 
 #[test]
 fn a_key_comes_across_whole() {
-    let Ok(Request::Add {
-        key,
-        lifetime: None,
-    }) = decode(&add(17, &[]))
-    else {
-        panic!("an add request")
-    };
+    let Ok(Request::Add { key, lifetime: None }) = decode(&add(17, &[])) else { panic!("an add request") };
     let expected = Ed25519Keypair::from_seed(&[7; 32]);
     assert_eq!(key.key_data(), &KeypairData::Ed25519(expected));
     assert_eq!(key.comment().as_str_lossy(), "me");
@@ -42,17 +36,8 @@ fn a_key_comes_across_whole() {
 
 #[test]
 fn a_constraint_is_enforced_or_the_key_is_refused() {
-    assert!(matches!(
-        decode(&add(25, &lifetime(90))),
-        Ok(Request::Add {
-            lifetime: Some(90),
-            ..
-        })
-    ));
-    assert!(matches!(
-        decode(&add(25, &[])),
-        Ok(Request::Add { lifetime: None, .. })
-    ));
+    assert!(matches!(decode(&add(25, &lifetime(90))), Ok(Request::Add { lifetime: Some(90), .. })));
+    assert!(matches!(decode(&add(25, &[])), Ok(Request::Add { lifetime: None, .. })));
     let refused = [
         vec![2],
         vec![3, 0, 0, 0, 1],
@@ -71,13 +56,7 @@ fn a_constraint_is_enforced_or_the_key_is_refused() {
 
 #[test]
 fn malformed_and_unknown_requests_are_refused() {
-    let sign_then_more = [
-        vec![13],
-        string(&string(b"ssh-ed25519")),
-        string(b"x"),
-        vec![0; 5],
-    ]
-    .concat();
+    let sign_then_more = [vec![13], string(&string(b"ssh-ed25519")), string(b"x"), vec![0; 5]].concat();
     let cases: [&[u8]; 11] = [
         &[],
         &[0],
@@ -102,9 +81,7 @@ fn malformed_and_unknown_requests_are_refused() {
 #[test]
 fn passphrases_need_not_be_text() {
     let body = [vec![22], string(&[0xff, 0, 0xfe])].concat();
-    assert!(
-        matches!(decode(&body), Ok(Request::Lock(passphrase)) if *passphrase == [0xff, 0, 0xfe])
-    );
+    assert!(matches!(decode(&body), Ok(Request::Lock(passphrase)) if *passphrase == [0xff, 0, 0xfe]));
 }
 
 #[test]
@@ -116,15 +93,9 @@ fn every_form_of_remove_all_is_known() {
 
 #[test]
 fn query_is_answered_in_the_form_that_openssh_reads() {
-    assert!(matches!(
-        decode(&[vec![27], string(b"query")].concat()),
-        Ok(Request::Query)
-    ));
+    assert!(matches!(decode(&[vec![27], string(b"query")].concat()), Ok(Request::Query)));
     assert!(decode(&[vec![27], string(b"session-bind@openssh.com")].concat()).is_err());
-    assert_eq!(
-        encode(&Answer::Extensions),
-        [vec![29], string(b"query"), string(b"query")].concat()
-    );
+    assert_eq!(encode(&Answer::Extensions), [vec![29], string(b"query"), string(b"query")].concat());
 }
 
 #[tokio::test]
@@ -134,16 +105,8 @@ async fn a_frame_over_the_limit_ends_the_stream_and_one_at_the_limit_does_not() 
     let frame = read_frame(&mut whole.as_slice()).await.unwrap().unwrap();
     assert_eq!(frame.len(), LONGEST_FRAME);
     for announced in [at + 1, u32::MAX] {
-        assert!(
-            read_frame(&mut announced.to_be_bytes().as_slice())
-                .await
-                .unwrap()
-                .is_none()
-        );
+        assert!(read_frame(&mut announced.to_be_bytes().as_slice()).await.unwrap().is_none());
     }
     assert!(read_frame(&mut [].as_slice()).await.unwrap().is_none());
-    assert!(
-        read_frame(&mut whole[..100].as_ref()).await.is_err(),
-        "cut in the middle"
-    );
+    assert!(read_frame(&mut whole[..100].as_ref()).await.is_err(), "cut in the middle");
 }

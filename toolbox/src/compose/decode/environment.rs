@@ -10,17 +10,13 @@ use crate::yaml::{self, Node, Value, read_text};
 
 /// The container's environment: the files in their order, then `environment`.
 pub(super) fn environment(c: &Context<'_>, service: Fields<'_>) -> BTreeMap<String, String> {
-    let mut all = service
-        .get("env_file")
-        .map(|node| env_files(c, node))
-        .unwrap_or_default();
+    let mut all = service.get("env_file").map(|node| env_files(c, node)).unwrap_or_default();
     let Some(node) = service.get("environment") else {
         return all;
     };
     for (name, value) in optional_pairs(c.sink, node) {
         if name.is_empty() || name.contains(['=', '\0']) {
-            c.sink
-                .report(node, format!("{name:?} is no name of a variable"));
+            c.sink.report(node, format!("{name:?} is no name of a variable"));
             continue;
         }
         match value.or_else(|| c.variables.get(&name)) {
@@ -37,20 +33,14 @@ fn env_files(c: &Context<'_>, node: &Node) -> BTreeMap<String, String> {
         Value::Seq(items) => items.iter().collect(),
         _ => vec![node],
     };
-    files
-        .into_iter()
-        .flat_map(|file| env_file(c, file))
-        .collect()
+    files.into_iter().flat_map(|file| env_file(c, file)).collect()
 }
 
 fn env_file(c: &Context<'_>, node: &Node) -> BTreeMap<String, String> {
     let (path, required) = match &node.value {
         Value::Map(_) => {
             let fields = Fields::new(c.sink, node, &keys::ENV_FILE);
-            (
-                fields.filled("path"),
-                fields.maybe_flag("required").unwrap_or(true),
-            )
+            (fields.filled("path"), fields.maybe_flag("required").unwrap_or(true))
         }
         _ => (yaml::text(c.sink, node).map(str::to_owned), true),
     };

@@ -12,16 +12,10 @@ pub(super) fn extension(c: &Context<'_>, service: Fields<'_>) -> ServiceExtensio
     };
     let fields = Fields::new(c.sink, node, &keys::TOOLBOX);
     let hosts = fields.strings("hosts");
-    if let Some(node) = fields
-        .get("hosts")
-        .filter(|_| hosts.is_empty() || hosts.iter().any(String::is_empty))
-    {
+    if let Some(node) = fields.get("hosts").filter(|_| hosts.is_empty() || hosts.iter().any(String::is_empty)) {
         c.sink.report(node, "must name at least one host or group");
     }
-    ServiceExtension {
-        verify: fields.converted("verify", verify_url),
-        hosts,
-    }
+    ServiceExtension { verify: fields.converted("verify", verify_url), hosts }
 }
 
 /// Checks `http://host[:port][/path][?query]`.
@@ -31,9 +25,7 @@ fn verify_url(text: &str) -> Result<String, String> {
         return Err(wrong("it must start with http://"));
     };
     if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '#' || !c.is_ascii()) {
-        return Err(wrong(
-            "it holds a character that must be encoded, or a fragment",
-        ));
+        return Err(wrong("it holds a character that must be encoded, or a fragment"));
     }
     let authority = &rest[..rest.find(['/', '?']).unwrap_or(rest.len())];
     if authority.contains('@') {
@@ -44,10 +36,7 @@ fn verify_url(text: &str) -> Result<String, String> {
         return Err(wrong("the port must be from 1 to 65535"));
     }
     let named = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-    match host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
+    match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         Some(address) if address.parse::<std::net::Ipv6Addr>().is_ok() => Ok(text.to_owned()),
         None if !host.is_empty() && host.chars().all(named) => Ok(text.to_owned()),
         _ => Err(wrong("it has no valid host")),
@@ -63,11 +52,7 @@ fn split_authority(authority: &str) -> Option<(&str, Option<&str>)> {
             _ => Some((host, Some(rest.strip_prefix(':')?))),
         };
     }
-    Some(
-        authority
-            .split_once(':')
-            .map_or((authority, None), |(host, port)| (host, Some(port))),
-    )
+    Some(authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port))))
 }
 
 #[cfg(test)]
@@ -76,12 +61,7 @@ mod tests {
 
     #[test]
     fn urls_to_verify_are_plain_http() {
-        for text in [
-            "http://localhost:80/clock",
-            "http://localhost",
-            "http://[::1]:8080/x?y=z",
-            "http://10.0.0.1/",
-        ] {
+        for text in ["http://localhost:80/clock", "http://localhost", "http://[::1]:8080/x?y=z", "http://10.0.0.1/"] {
             assert_eq!(verify_url(text).as_deref(), Ok(text));
         }
         for (text, why) in [
@@ -95,19 +75,10 @@ mod tests {
             ("http://a:99999/", "the port must be from 1 to 65535"),
             ("http://a:/", "the port must be from 1 to 65535"),
             ("http://u:p@a/", "it must not hold a user"),
-            (
-                "http://a/b c",
-                "it holds a character that must be encoded, or a fragment",
-            ),
-            (
-                "http://a/\r\nHost: b",
-                "it holds a character that must be encoded, or a fragment",
-            ),
+            ("http://a/b c", "it holds a character that must be encoded, or a fragment"),
+            ("http://a/\r\nHost: b", "it holds a character that must be encoded, or a fragment"),
         ] {
-            assert_eq!(
-                verify_url(text).unwrap_err(),
-                format!("{text:?} is no URL to verify: {why}")
-            );
+            assert_eq!(verify_url(text).unwrap_err(), format!("{text:?} is no URL to verify: {why}"));
         }
     }
 }

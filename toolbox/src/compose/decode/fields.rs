@@ -29,9 +29,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn text(&self, key: &str) -> Option<String> {
-        self.get(key)
-            .and_then(|node| yaml::text(self.sink, node))
-            .map(str::to_owned)
+        self.get(key).and_then(|node| yaml::text(self.sink, node)).map(str::to_owned)
     }
 
     /// A text that must not be empty.
@@ -49,25 +47,19 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn maybe_flag(&self, key: &str) -> Option<bool> {
-        self.get(key)
-            .and_then(|node| yaml::boolean(self.sink, node))
+        self.get(key).and_then(|node| yaml::boolean(self.sink, node))
     }
 
     pub(super) fn integer<T: FromStr>(&self, key: &str) -> Option<T> {
-        self.get(key)
-            .and_then(|node| yaml::integer(self.sink, node))
+        self.get(key).and_then(|node| yaml::integer(self.sink, node))
     }
 
     pub(super) fn strings(&self, key: &str) -> Vec<String> {
-        self.get(key)
-            .map(|node| yaml::strings(self.sink, node))
-            .unwrap_or_default()
+        self.get(key).map(|node| yaml::strings(self.sink, node)).unwrap_or_default()
     }
 
     pub(super) fn pairs(&self, key: &str) -> BTreeMap<String, String> {
-        self.get(key)
-            .map(|node| pairs(self.sink, node))
-            .unwrap_or_default()
+        self.get(key).map(|node| pairs(self.sink, node)).unwrap_or_default()
     }
 
     pub(super) fn duration(&self, key: &str) -> Option<Duration> {
@@ -79,15 +71,9 @@ impl<'a> Fields<'a> {
     }
 
     /// A text read by `convert`, whose error becomes the problem.
-    pub(super) fn converted<T>(
-        &self,
-        key: &str,
-        convert: impl Fn(&str) -> Result<T, String>,
-    ) -> Option<T> {
+    pub(super) fn converted<T>(&self, key: &str, convert: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let node = self.get(key)?;
-        convert(yaml::text(self.sink, node)?)
-            .map_err(|message| self.sink.report(node, message))
-            .ok()
+        convert(yaml::text(self.sink, node)?).map_err(|message| self.sink.report(node, message)).ok()
     }
 
     /// A command: a text is split like a shell does, a list is taken as it is.
@@ -102,10 +88,7 @@ impl<'a> Fields<'a> {
 
 /// `{KEY: value}` or `[KEY=value]`; a value that is missing is an empty text.
 pub(super) fn pairs(sink: &Sink, node: &Node) -> BTreeMap<String, String> {
-    optional_pairs(sink, node)
-        .into_iter()
-        .map(|(key, value)| (key, value.unwrap_or_default()))
-        .collect()
+    optional_pairs(sink, node).into_iter().map(|(key, value)| (key, value.unwrap_or_default())).collect()
 }
 
 /// `{KEY: value}` or `[KEY=value]`; a value that is missing is `None`.
@@ -114,8 +97,7 @@ pub(super) fn optional_pairs(sink: &Sink, node: &Node) -> BTreeMap<String, Optio
         Value::Map(entries) => entries
             .iter()
             .map(|entry| {
-                let value = (!entry.value.is_null())
-                    .then(|| yaml::text(sink, &entry.value).unwrap_or_default());
+                let value = (!entry.value.is_null()).then(|| yaml::text(sink, &entry.value).unwrap_or_default());
                 (entry.key.to_string(), value.map(str::to_owned))
             })
             .collect(),
@@ -128,13 +110,7 @@ pub(super) fn optional_pairs(sink: &Sink, node: &Node) -> BTreeMap<String, Optio
             })
             .collect(),
         _ => {
-            sink.report(
-                node,
-                format!(
-                    "must be a mapping or a list of KEY=value, not {}",
-                    node.kind()
-                ),
-            );
+            sink.report(node, format!("must be a mapping or a list of KEY=value, not {}", node.kind()));
             BTreeMap::new()
         }
     }

@@ -124,16 +124,10 @@ fn is_enabled(service: &mut Node, request: &Request<'_>, sink: &Sink) -> bool {
 }
 
 fn keys_of<'a>(sink: &Sink, root: &'a Node, section: &str) -> BTreeSet<&'a str> {
-    let entries = root
-        .get(section)
-        .map_or(&[][..], |node| yaml::entries(sink, node));
+    let entries = root.get(section).map_or(&[][..], |node| yaml::entries(sink, node));
     for entry in entries.iter().filter(|entry| !names::is_key(&entry.key)) {
         let path = entry.value.path.to_string();
-        sink.report_at(
-            &entry.at,
-            path,
-            "a name holds only letters, digits, ., _ and -",
-        );
+        sink.report_at(&entry.at, path, "a name holds only letters, digits, ., _ and -");
     }
     entries.iter().map(|entry| &*entry.key).collect()
 }
@@ -143,9 +137,7 @@ type Ports = BTreeMap<String, Vec<NotedPort>>;
 fn services(c: &Context<'_>, root: &Node) -> (BTreeMap<String, Service>, Ports) {
     let mut all = BTreeMap::new();
     let mut ports = Ports::new();
-    let entries = root
-        .get("services")
-        .map_or(&[][..], |node| yaml::entries(c.sink, node));
+    let entries = root.get("services").map_or(&[][..], |node| yaml::entries(c.sink, node));
     if entries.is_empty() && !c.sink.has_problems() {
         c.sink.report(root, "the file has no services");
     }
@@ -162,11 +154,6 @@ fn services(c: &Context<'_>, root: &Node) -> (BTreeMap<String, Service>, Ports) 
 
 /// A service that is not enabled is only checked for keys that nobody knows.
 fn disabled(c: &Context<'_>, entry: &Entry) {
-    let known: Vec<&str> = keys::SERVICE
-        .known
-        .iter()
-        .chain(keys::SERVICE.later)
-        .copied()
-        .collect();
+    let known: Vec<&str> = keys::SERVICE.known.iter().chain(keys::SERVICE.later).copied().collect();
     yaml::check_keys(c.sink, &entry.value, &known, &[]);
 }

@@ -11,39 +11,25 @@ use crate::compose::model::{Mount, MountSource};
 use crate::compose::source::clean;
 use crate::yaml::{self, Node, Value};
 
-const PROPAGATION: [&str; 6] = [
-    "private", "rprivate", "rshared", "rslave", "shared", "slave",
-];
+const PROPAGATION: [&str; 6] = ["private", "rprivate", "rshared", "rslave", "shared", "slave"];
 
 /// The mounts of `volumes:` and `tmpfs:`; each target may stand once.
-pub(super) fn mounts(
-    c: &Context<'_>,
-    service: Fields<'_>,
-) -> (Vec<Mount>, BTreeMap<String, String>) {
+pub(super) fn mounts(c: &Context<'_>, service: Fields<'_>) -> (Vec<Mount>, BTreeMap<String, String>) {
     let mut targets = BTreeSet::new();
     let mut mounts = Vec::new();
-    for item in service
-        .get("volumes")
-        .map_or(&[][..], |node| yaml::items(c.sink, node))
-    {
+    for item in service.get("volumes").map_or(&[][..], |node| yaml::items(c.sink, node)) {
         let mount = match &item.value {
             Value::Map(_) => long(c, item),
             _ => short(c, item),
         };
-        if let Some(mount) =
-            mount.filter(|mount| is_new_target(c, item, &mount.target, &mut targets))
-        {
+        if let Some(mount) = mount.filter(|mount| is_new_target(c, item, &mount.target, &mut targets)) {
             mounts.push(mount);
         }
     }
     (mounts, tmpfs(c, service, &mut targets))
 }
 
-fn tmpfs(
-    c: &Context<'_>,
-    service: Fields<'_>,
-    targets: &mut BTreeSet<PathBuf>,
-) -> BTreeMap<String, String> {
+fn tmpfs(c: &Context<'_>, service: Fields<'_>, targets: &mut BTreeSet<PathBuf>) -> BTreeMap<String, String> {
     let Some(node) = service.get("tmpfs") else {
         return BTreeMap::new();
     };
@@ -57,17 +43,9 @@ fn tmpfs(
     mounts
 }
 
-fn is_new_target(
-    c: &Context<'_>,
-    node: &Node,
-    target: &str,
-    targets: &mut BTreeSet<PathBuf>,
-) -> bool {
+fn is_new_target(c: &Context<'_>, node: &Node, target: &str, targets: &mut BTreeSet<PathBuf>) -> bool {
     if !target.starts_with('/') {
-        c.sink.report(
-            node,
-            format!("the target must be an absolute path, not {target:?}"),
-        );
+        c.sink.report(node, format!("the target must be an absolute path, not {target:?}"));
         return false;
     }
     if !targets.insert(clean(Path::new(target))) {
@@ -83,40 +61,17 @@ fn short(c: &Context<'_>, item: &Node) -> Option<Mount> {
     let mut parts = text.split(':');
     let (first, second, third) = (parts.next()?, parts.next(), parts.next());
     if parts.next().is_some() || text.split(':').any(str::is_empty) {
-        c.sink.report_hint(
-            item,
-            format!("{text:?} is no mount"),
-            "write [source:]target[:options]",
-        );
+        c.sink.report_hint(item, format!("{text:?} is no mount"), "write [source:]target[:options]");
         return None;
     }
     let Some(target) = second else {
-        return Some(Mount {
-            source: MountSource::Anonymous,
-            target: first.into(),
-            read_only: false,
-        });
+        return Some(Mount { source: MountSource::Anonymous, target: first.into(), read_only: false });
     };
-    let source = if first.starts_with(['/', '.', '~']) {
-        bind(c, item, first)?
-    } else {
-        volume(c, item, first)?
-    };
-    let mut mount = Mount {
-        source,
-        target: target.into(),
-        read_only: false,
-    };
-    for option in third
-        .unwrap_or_default()
-        .split(',')
-        .filter(|option| !option.is_empty())
-    {
+    let source = if first.starts_with(['/', '.', '~']) { bind(c, item, first)? } else { volume(c, item, first)? };
+    let mut mount = Mount { source, target: target.into(), read_only: false };
+    for option in third.unwrap_or_default().split(',').filter(|option| !option.is_empty()) {
         if !apply_option(&mut mount, option) {
-            c.sink.report(
-                item,
-                format!("the mount option {option:?} is not known here"),
-            );
+            c.sink.report(item, format!("the mount option {option:?} is not known here"));
         }
     }
     Some(mount)
@@ -143,22 +98,15 @@ fn long(c: &Context<'_>, item: &Node) -> Option<Mount> {
         Some("volume") => long_volume(c, fields),
         Some("tmpfs") => Some(long_tmpfs(c, fields)),
         Some(kind @ ("npipe" | "cluster" | "image")) => {
-            c.sink.report(
-                fields.get("type")?,
-                format!("mounts of type {kind} are not supported yet"),
-            );
+            c.sink.report(fields.get("type")?, format!("mounts of type {kind} are not supported yet"));
             None
         }
         Some(other) => {
-            c.sink.report(
-                fields.get("type")?,
-                format!("must be bind, volume or tmpfs, not {other:?}"),
-            );
+            c.sink.report(fields.get("type")?, format!("must be bind, volume or tmpfs, not {other:?}"));
             None
         }
         None => {
-            c.sink
-                .report_hint(item, "type is missing", "bind, volume or tmpfs");
+            c.sink.report_hint(item, "type is missing", "bind, volume or tmpfs");
             None
         }
     };
@@ -166,11 +114,7 @@ fn long(c: &Context<'_>, item: &Node) -> Option<Mount> {
         c.sink.report(item, "target is missing");
         return None;
     };
-    Some(Mount {
-        source: source?,
-        target,
-        read_only: fields.flag("read_only"),
-    })
+    Some(Mount { source: source?, target, read_only: fields.flag("read_only") })
 }
 
 fn long_bind(c: &Context<'_>, fields: Fields<'_>) -> Option<MountSource> {
@@ -179,19 +123,8 @@ fn long_bind(c: &Context<'_>, fields: Fields<'_>) -> Option<MountSource> {
         return None;
     };
     let mut source = bind(c, fields.get("source")?, &path)?;
-    let options = fields
-        .get("bind")
-        .map(|node| Fields::new(c.sink, node, &keys::MOUNT_BIND));
-    if let (
-        Some(options),
-        MountSource::Bind {
-            create_host_path,
-            propagation,
-            selinux,
-            ..
-        },
-    ) = (options, &mut source)
-    {
+    let options = fields.get("bind").map(|node| Fields::new(c.sink, node, &keys::MOUNT_BIND));
+    if let (Some(options), MountSource::Bind { create_host_path, propagation, selinux, .. }) = (options, &mut source) {
         *create_host_path = options.maybe_flag("create_host_path").unwrap_or(true);
         *propagation = options.converted("propagation", |word| one_of(word, &PROPAGATION));
         *selinux = options.converted("selinux", |word| one_of(word, &["z", "Z"]));
@@ -200,9 +133,7 @@ fn long_bind(c: &Context<'_>, fields: Fields<'_>) -> Option<MountSource> {
 }
 
 fn long_volume(c: &Context<'_>, fields: Fields<'_>) -> Option<MountSource> {
-    let options = fields
-        .get("volume")
-        .map(|node| Fields::new(c.sink, node, &keys::MOUNT_VOLUME));
+    let options = fields.get("volume").map(|node| Fields::new(c.sink, node, &keys::MOUNT_VOLUME));
     let Some(key) = fields.filled("source") else {
         return Some(MountSource::Anonymous);
     };
@@ -214,9 +145,7 @@ fn long_volume(c: &Context<'_>, fields: Fields<'_>) -> Option<MountSource> {
 }
 
 fn long_tmpfs(c: &Context<'_>, fields: Fields<'_>) -> MountSource {
-    let options = fields
-        .get("tmpfs")
-        .map(|node| Fields::new(c.sink, node, &keys::MOUNT_TMPFS));
+    let options = fields.get("tmpfs").map(|node| Fields::new(c.sink, node, &keys::MOUNT_TMPFS));
     MountSource::Tmpfs {
         size: options.and_then(|options| options.bytes("size")),
         mode: options.and_then(|options| options.converted("mode", mode)),
@@ -229,9 +158,7 @@ fn mode(text: &str) -> Result<u32, String> {
     digits
         .and_then(|digits| u32::from_str_radix(digits, 8).ok())
         .filter(|mode| *mode <= 0o7777)
-        .ok_or_else(|| {
-            format!("{text:?} is no mode in octal; write it with a leading zero, such as 01777")
-        })
+        .ok_or_else(|| format!("{text:?} is no mode in octal; write it with a leading zero, such as 01777"))
 }
 
 fn one_of(word: &str, known: &[&str]) -> Result<String, String> {
@@ -243,24 +170,18 @@ fn one_of(word: &str, known: &[&str]) -> Result<String, String> {
 
 fn volume(c: &Context<'_>, node: &Node, key: &str) -> Option<MountSource> {
     if !c.volume_keys.contains(key) {
-        let hint =
-            format!("declare it under the top-level volumes:, or write ./{key} for a directory");
-        c.sink
-            .report_hint(node, format!("the volume {key:?} is not defined"), hint);
+        let hint = format!("declare it under the top-level volumes:, or write ./{key} for a directory");
+        c.sink.report_hint(node, format!("the volume {key:?} is not defined"), hint);
         return None;
     }
-    Some(MountSource::Volume {
-        key: key.to_owned(),
-        nocopy: false,
-    })
+    Some(MountSource::Volume { key: key.to_owned(), nocopy: false })
 }
 
 fn bind(c: &Context<'_>, node: &Node, path: &str) -> Option<MountSource> {
     let path = match path.strip_prefix('~') {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => {
             let Some(home) = c.variables.get("HOME") else {
-                c.sink
-                    .report(node, "~ cannot be followed, since HOME is not set");
+                c.sink.report(node, "~ cannot be followed, since HOME is not set");
                 return None;
             };
             format!("{home}{rest}")
@@ -268,9 +189,7 @@ fn bind(c: &Context<'_>, node: &Node, path: &str) -> Option<MountSource> {
         _ => path.to_owned(),
     };
     Some(MountSource::Bind {
-        path: clean(&c.working_dir.join(path))
-            .to_string_lossy()
-            .into_owned(),
+        path: clean(&c.working_dir.join(path)).to_string_lossy().into_owned(),
         create_host_path: true,
         propagation: None,
         selinux: None,

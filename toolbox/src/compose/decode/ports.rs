@@ -27,33 +27,21 @@ fn short(c: &Context<'_>, item: &Node) -> Vec<PublishedPort> {
         return Vec::new();
     };
     parse(text).unwrap_or_else(|message| {
-        c.sink.report_hint(
-            item,
-            message,
-            "write [[address:]published:]target[/protocol]",
-        );
+        c.sink.report_hint(item, message, "write [[address:]published:]target[/protocol]");
         Vec::new()
     })
 }
 
 fn long(c: &Context<'_>, item: &Node) -> Option<PublishedPort> {
     let fields = Fields::new(c.sink, item, &keys::PORT);
-    if let Some(mode) = fields
-        .text("mode")
-        .filter(|mode| mode != "host" && mode != "ingress")
-    {
-        c.sink.report(
-            fields.get("mode")?,
-            format!("must be host or ingress, not {mode:?}"),
-        );
+    if let Some(mode) = fields.text("mode").filter(|mode| mode != "host" && mode != "ingress") {
+        c.sink.report(fields.get("mode")?, format!("must be host or ingress, not {mode:?}"));
     }
     let port = PublishedPort {
         host_ip: fields.converted("host_ip", address),
         published: fields.converted("published", one_published).flatten(),
         target: fields.converted("target", port_number).unwrap_or(0),
-        protocol: fields
-            .converted("protocol", protocol)
-            .unwrap_or(Protocol::Tcp),
+        protocol: fields.converted("protocol", protocol).unwrap_or(Protocol::Tcp),
     };
     if fields.get("target").is_none() {
         c.sink.report(item, "target is missing");
@@ -64,9 +52,7 @@ fn long(c: &Context<'_>, item: &Node) -> Option<PublishedPort> {
 fn one_published(text: &str) -> Result<Option<u16>, String> {
     match text {
         "" | "0" => Ok(None),
-        _ if text.contains('-') => {
-            Err("a range of published ports for one target is not supported yet".into())
-        }
+        _ if text.contains('-') => Err("a range of published ports for one target is not supported yet".into()),
         _ => port_number(text).map(Some),
     }
 }
@@ -81,11 +67,7 @@ fn parse(text: &str) -> Result<Vec<PublishedPort>, String> {
     };
     let host_ip = host.map(address).transpose()?;
     let targets = range(target)?;
-    let published = if published.is_empty() {
-        vec![None; targets.len()]
-    } else {
-        some(range(published)?)
-    };
+    let published = if published.is_empty() { vec![None; targets.len()] } else { some(range(published)?) };
     if published.len() != targets.len() {
         return Err(match targets.len() {
             1 => "a range of published ports for one target is not supported yet".into(),
@@ -93,14 +75,7 @@ fn parse(text: &str) -> Result<Vec<PublishedPort>, String> {
         });
     }
     let pairs = published.into_iter().zip(targets);
-    Ok(pairs
-        .map(|(published, target)| PublishedPort {
-            host_ip,
-            published,
-            target,
-            protocol,
-        })
-        .collect())
+    Ok(pairs.map(|(published, target)| PublishedPort { host_ip, published, target, protocol }).collect())
 }
 
 fn some(ports: Vec<u16>) -> Vec<Option<u16>> {
@@ -119,19 +94,13 @@ fn protocol(name: &str) -> Result<Protocol, String> {
         "tcp" => Ok(Protocol::Tcp),
         "udp" => Ok(Protocol::Udp),
         "sctp" => Ok(Protocol::Sctp),
-        _ => Err(format!(
-            "the protocol must be tcp, udp or sctp, not {name:?}"
-        )),
+        _ => Err(format!("the protocol must be tcp, udp or sctp, not {name:?}")),
     }
 }
 
 fn address(text: &str) -> Result<IpAddr, String> {
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(text);
-    bare.parse()
-        .map_err(|_| format!("{text:?} is no IP address"))
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    bare.parse().map_err(|_| format!("{text:?} is no IP address"))
 }
 
 fn port_number(text: &str) -> Result<u16, String> {
@@ -159,9 +128,7 @@ pub(super) fn exposed(c: &Context<'_>, node: &Node) -> Vec<ExposedPort> {
             continue;
         };
         let ports = split_protocol(text).and_then(|(ports, protocol)| {
-            Ok(range(ports)?
-                .into_iter()
-                .map(move |port| ExposedPort { port, protocol }))
+            Ok(range(ports)?.into_iter().map(move |port| ExposedPort { port, protocol }))
         });
         match ports {
             Ok(ports) => all.extend(ports),
@@ -209,17 +176,11 @@ mod tests {
             ("0:80", "\"0\" is no port from 1 to 65535"),
             ("80:65536", "\"65536\" is no port from 1 to 65535"),
             ("+80", "\"+80\" is no port from 1 to 65535"),
-            (
-                "80:80/icmp",
-                "the protocol must be tcp, udp or sctp, not \"icmp\"",
-            ),
+            ("80:80/icmp", "the protocol must be tcp, udp or sctp, not \"icmp\""),
             ("host:80:80", "\"host\" is no IP address"),
             ("5-3", "the range \"5-3\" runs backwards"),
             ("1-3:4-5", "the ranges of \"1-3:4-5\" differ in length"),
-            (
-                "1-3:4",
-                "a range of published ports for one target is not supported yet",
-            ),
+            ("1-3:4", "a range of published ports for one target is not supported yet"),
         ] {
             assert_eq!(parse(text).unwrap_err(), expected, "{text}");
         }

@@ -20,42 +20,17 @@ pub(super) struct Limits {
 
 /// The limits of a service; the two places may repeat and must not contradict each other.
 pub(super) fn limits(c: &Context<'_>, service: Fields<'_>) -> Limits {
-    let deploy = service
-        .get("deploy")
-        .map(|node| deploy(c, node))
-        .unwrap_or_default();
-    let own_pids = service
-        .integer("pids_limit")
-        .filter(|pids: &i64| *pids != 0);
+    let deploy = service.get("deploy").map(|node| deploy(c, node)).unwrap_or_default();
+    let own_pids = service.integer("pids_limit").filter(|pids: &i64| *pids != 0);
     Limits {
-        mem_limit: one(
-            service,
-            "mem_limit",
-            service.bytes("mem_limit"),
-            deploy.mem_limit,
-        ),
-        mem_reservation: one(
-            service,
-            "mem_reservation",
-            service.bytes("mem_reservation"),
-            deploy.mem_reservation,
-        ),
-        nano_cpus: one(
-            service,
-            "cpus",
-            service.converted("cpus", values::nano_cpus),
-            deploy.nano_cpus,
-        ),
+        mem_limit: one(service, "mem_limit", service.bytes("mem_limit"), deploy.mem_limit),
+        mem_reservation: one(service, "mem_reservation", service.bytes("mem_reservation"), deploy.mem_reservation),
+        nano_cpus: one(service, "cpus", service.converted("cpus", values::nano_cpus), deploy.nano_cpus),
         pids_limit: one(service, "pids_limit", own_pids, deploy.pids_limit),
     }
 }
 
-fn one<T: PartialEq>(
-    service: Fields<'_>,
-    key: &str,
-    own: Option<T>,
-    deploy: Option<T>,
-) -> Option<T> {
+fn one<T: PartialEq>(service: Fields<'_>, key: &str, own: Option<T>, deploy: Option<T>) -> Option<T> {
     if let (Some(own), Some(deploy), Some(node)) = (&own, &deploy, service.get(key))
         && own != deploy
     {
@@ -66,33 +41,20 @@ fn one<T: PartialEq>(
 
 fn deploy(c: &Context<'_>, node: &Node) -> Limits {
     let fields = Fields::new(c.sink, node, &keys::DEPLOY);
-    if let Some((mode, at)) = fields
-        .text("mode")
-        .zip(fields.get("mode"))
-        .filter(|(mode, _)| mode != "replicated")
-    {
-        c.sink.report(
-            at,
-            format!("the mode {mode:?} is not supported yet, only replicated"),
-        );
+    if let Some((mode, at)) = fields.text("mode").zip(fields.get("mode")).filter(|(mode, _)| mode != "replicated") {
+        c.sink.report(at, format!("the mode {mode:?} is not supported yet, only replicated"));
     }
     replicas(fields, "replicas");
     let Some(resources) = fields.get("resources") else {
         return Limits::default();
     };
     let resources = Fields::new(c.sink, resources, &keys::RESOURCES);
-    let limits = resources
-        .get("limits")
-        .map(|node| Fields::new(c.sink, node, &keys::LIMITS));
-    let reserved = resources
-        .get("reservations")
-        .map(|node| Fields::new(c.sink, node, &keys::RESERVATIONS));
+    let limits = resources.get("limits").map(|node| Fields::new(c.sink, node, &keys::LIMITS));
+    let reserved = resources.get("reservations").map(|node| Fields::new(c.sink, node, &keys::RESERVATIONS));
     Limits {
         mem_limit: limits.and_then(|fields| fields.bytes("memory")),
         nano_cpus: limits.and_then(|fields| fields.converted("cpus", values::nano_cpus)),
-        pids_limit: limits
-            .and_then(|fields| fields.integer("pids"))
-            .filter(|pids: &i64| *pids != 0),
+        pids_limit: limits.and_then(|fields| fields.integer("pids")).filter(|pids: &i64| *pids != 0),
         mem_reservation: reserved.and_then(|fields| fields.bytes("memory")),
     }
 }
@@ -103,59 +65,36 @@ pub(super) fn replicas(fields: Fields<'_>, key: &str) {
     if let (Some(count), Some(node)) = (count, fields.get(key))
         && count != 1
     {
-        fields.sink.report(
-            node,
-            format!("{count} containers of a service are not supported yet, only 1"),
-        );
+        fields.sink.report(node, format!("{count} containers of a service are not supported yet, only 1"));
     }
 }
 
 /// `ulimits:`.
 pub(super) fn ulimits(c: &Context<'_>, node: &Node) -> BTreeMap<String, Ulimit> {
     let entries = yaml::entries(c.sink, node).iter();
-    entries
-        .filter_map(|entry| Some((entry.key.to_string(), ulimit(c, &entry.value)?)))
-        .collect()
+    entries.filter_map(|entry| Some((entry.key.to_string(), ulimit(c, &entry.value)?))).collect()
 }
 
 fn ulimit(c: &Context<'_>, node: &Node) -> Option<Ulimit> {
     let limit = match &node.value {
         Value::Map(_) => {
             let fields = Fields::new(c.sink, node, &keys::ULIMIT);
-            for key in ["soft", "hard"]
-                .into_iter()
-                .filter(|key| fields.get(key).is_none())
-            {
+            for key in ["soft", "hard"].into_iter().filter(|key| fields.get(key).is_none()) {
                 c.sink.report(node, format!("{key} is missing"));
             }
-            Ulimit {
-                soft: fields.integer("soft")?,
-                hard: fields.integer("hard")?,
-            }
+            Ulimit { soft: fields.integer("soft")?, hard: fields.integer("hard")? }
         }
-        _ => yaml::integer(c.sink, node).map(|both| Ulimit {
-            soft: both,
-            hard: both,
-        })?,
+        _ => yaml::integer(c.sink, node).map(|both| Ulimit { soft: both, hard: both })?,
     };
-    if limit.soft < -1
-        || limit.hard < -1
-        || (limit.hard != -1 && (limit.soft == -1 || limit.soft > limit.hard))
-    {
-        c.sink.report(
-            node,
-            "the soft limit must not be above the hard one, and -1 is no limit",
-        );
+    if limit.soft < -1 || limit.hard < -1 || (limit.hard != -1 && (limit.soft == -1 || limit.soft > limit.hard)) {
+        c.sink.report(node, "the soft limit must not be above the hard one, and -1 is no limit");
     }
     Some(limit)
 }
 
 /// `devices:` as `HOST[:CONTAINER[:rwm]]`.
 pub(super) fn devices(c: &Context<'_>, node: &Node) -> Vec<String> {
-    yaml::items(c.sink, node)
-        .iter()
-        .filter_map(|item| device(c, item))
-        .collect()
+    yaml::items(c.sink, node).iter().filter_map(|item| device(c, item)).collect()
 }
 
 fn device(c: &Context<'_>, item: &Node) -> Option<String> {
@@ -170,21 +109,13 @@ fn device(c: &Context<'_>, item: &Node) -> Option<String> {
         _ => yaml::text(c.sink, item)?.to_owned(),
     };
     if text.contains('=') && !text.starts_with('/') {
-        c.sink.report(
-            item,
-            "devices of the container device interface are not supported yet",
-        );
+        c.sink.report(item, "devices of the container device interface are not supported yet");
         return None;
     }
     let parts: Vec<&str> = text.split(':').collect();
-    let permissions = parts
-        .get(2)
-        .is_none_or(|word| !word.is_empty() && word.chars().all(|c| "rwm".contains(c)));
+    let permissions = parts.get(2).is_none_or(|word| !word.is_empty() && word.chars().all(|c| "rwm".contains(c)));
     if parts.len() > 3 || !parts.iter().take(2).all(|path| path.starts_with('/')) || !permissions {
-        c.sink.report(
-            item,
-            format!("must be /host[:/container[:rwm]], not {text:?}"),
-        );
+        c.sink.report(item, format!("must be /host[:/container[:rwm]], not {text:?}"));
         return None;
     }
     Some(text)

@@ -20,23 +20,15 @@ pub(super) fn service(c: &Context<'_>, entry: &Entry) -> Service {
         entrypoint: f.command("entrypoint"),
         environment: environment::environment(c, f),
         labels: labels(c, f),
-        ports: f
-            .get("ports")
-            .map(|node| ports::published(c, node))
-            .unwrap_or_default(),
-        expose: f
-            .get("expose")
-            .map(|node| ports::exposed(c, node))
-            .unwrap_or_default(),
+        ports: f.get("ports").map(|node| ports::published(c, node)).unwrap_or_default(),
+        expose: f.get("expose").map(|node| ports::exposed(c, node)).unwrap_or_default(),
         mounts,
         tmpfs,
         networks: network::attachments(c, f),
         network_mode: network::namespace(c, f, "network_mode", &["host", "none", "bridge"]),
         healthcheck: lifecycle::healthcheck(c, f),
         depends_on: lifecycle::dependencies(c, f),
-        restart: f
-            .converted("restart", lifecycle::restart)
-            .unwrap_or_default(),
+        restart: f.converted("restart", lifecycle::restart).unwrap_or_default(),
         user: f.filled("user"),
         working_dir: f.filled("working_dir"),
         hostname: f.filled("hostname"),
@@ -51,19 +43,13 @@ pub(super) fn service(c: &Context<'_>, entry: &Entry) -> Service {
         cap_drop: f.strings("cap_drop"),
         security_opt: f.strings("security_opt"),
         group_add: f.strings("group_add"),
-        devices: f
-            .get("devices")
-            .map(|node| resources::devices(c, node))
-            .unwrap_or_default(),
+        devices: f.get("devices").map(|node| resources::devices(c, node)).unwrap_or_default(),
         dns: f.strings("dns"),
         dns_search: f.strings("dns_search"),
         dns_opt: f.strings("dns_opt"),
         extra_hosts: network::extra_hosts(c, f),
         sysctls: f.pairs("sysctls"),
-        ulimits: f
-            .get("ulimits")
-            .map(|node| resources::ulimits(c, node))
-            .unwrap_or_default(),
+        ulimits: f.get("ulimits").map(|node| resources::ulimits(c, node)).unwrap_or_default(),
         shm_size: f.bytes("shm_size"),
         mem_limit: limits.mem_limit,
         mem_reservation: limits.mem_reservation,
@@ -85,22 +71,11 @@ fn ignored(f: Fields<'_>) {
     f.flag("attach");
     f.converted("pull_policy", |text| {
         let refresh = text.starts_with("every_");
-        let known = [
-            "always",
-            "never",
-            "missing",
-            "if_not_present",
-            "build",
-            "daily",
-            "weekly",
-            "refresh",
-        ];
+        let known = ["always", "never", "missing", "if_not_present", "build", "daily", "weekly", "refresh"];
         if refresh || known.contains(&text) {
             return Ok(());
         }
-        Err(format!(
-            "must be always, never, missing or build, not {text:?}"
-        ))
+        Err(format!("must be always, never, missing or build, not {text:?}"))
     });
 }
 
@@ -109,19 +84,14 @@ fn image(c: &Context<'_>, f: Fields<'_>, entry: &Entry) -> String {
         Some(image) => {
             let wrong = image.contains(|c: char| c.is_whitespace() || c.is_control());
             if let Some(node) = f.get("image").filter(|_| wrong) {
-                c.sink.report_hint(
-                    node,
-                    format!("{image:?} is no image reference"),
-                    "name[:tag]",
-                );
+                c.sink.report_hint(node, format!("{image:?} is no image reference"), "name[:tag]");
             }
             image
         }
         None => {
             if f.get("image").is_none() && f.get("build").is_none() {
                 let path = entry.value.path.to_string();
-                c.sink
-                    .report_at(&entry.at, path, "has neither image nor build");
+                c.sink.report_at(&entry.at, path, "has neither image nor build");
             }
             format!("{}-{}", c.project, entry.key)
         }
@@ -140,16 +110,10 @@ fn build(c: &Context<'_>, f: Fields<'_>) -> bool {
 
 fn labels(c: &Context<'_>, f: Fields<'_>) -> std::collections::BTreeMap<String, String> {
     let labels = f.pairs("labels");
-    if let (Some(reserved), Some(node)) = (
-        labels
-            .keys()
-            .find(|key| key.starts_with("com.docker.compose.")),
-        f.get("labels"),
-    ) {
-        c.sink.report(
-            node,
-            format!("the label {reserved:?} is reserved for Compose"),
-        );
+    if let (Some(reserved), Some(node)) =
+        (labels.keys().find(|key| key.starts_with("com.docker.compose.")), f.get("labels"))
+    {
+        c.sink.report(node, format!("the label {reserved:?} is reserved for Compose"));
     }
     labels
 }
@@ -158,15 +122,10 @@ fn container_name(text: &str) -> Result<String, String> {
     if names::is_engine_name(text) {
         return Ok(text.to_owned());
     }
-    Err(format!(
-        "{text:?} is no container name: letters, digits, _, . and -, two or more"
-    ))
+    Err(format!("{text:?} is no container name: letters, digits, _, . and -, two or more"))
 }
 
 fn logging(c: &Context<'_>, node: &Node) -> Logging {
     let fields = Fields::new(c.sink, node, &keys::LOGGING);
-    Logging {
-        driver: fields.filled("driver"),
-        options: fields.pairs("options"),
-    }
+    Logging { driver: fields.filled("driver"), options: fields.pairs("options") }
 }

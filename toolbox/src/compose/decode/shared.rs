@@ -12,16 +12,8 @@ use crate::yaml::{self, Node, Value};
 type Services = BTreeMap<String, Service>;
 
 /// Networks in use, `default` among them where a service names none.
-pub(super) fn networks(
-    c: &Context<'_>,
-    root: &Node,
-    services: &Services,
-) -> BTreeMap<String, Network> {
-    let used: BTreeSet<&str> = services
-        .values()
-        .flat_map(|s| s.networks.keys())
-        .map(String::as_str)
-        .collect();
+pub(super) fn networks(c: &Context<'_>, root: &Node, services: &Services) -> BTreeMap<String, Network> {
+    let used: BTreeSet<&str> = services.values().flat_map(|s| s.networks.keys()).map(String::as_str).collect();
     let mut all = declared(c, root, "networks", &keys::NETWORK, &used, network);
     if used.contains("default") {
         all.entry("default".into()).or_insert_with(|| Network {
@@ -40,15 +32,8 @@ pub(super) fn networks(
 }
 
 /// Volumes in use.
-pub(super) fn volumes(
-    c: &Context<'_>,
-    root: &Node,
-    services: &Services,
-) -> BTreeMap<String, Volume> {
-    let sources = services
-        .values()
-        .flat_map(|service| &service.mounts)
-        .map(|mount| &mount.source);
+pub(super) fn volumes(c: &Context<'_>, root: &Node, services: &Services) -> BTreeMap<String, Volume> {
+    let sources = services.values().flat_map(|service| &service.mounts).map(|mount| &mount.source);
     let used = sources.filter_map(|source| match source {
         MountSource::Volume { key, .. } => Some(key.as_str()),
         _ => None,
@@ -66,9 +51,7 @@ fn declared<T>(
     read: fn(&Context<'_>, &str, Fields<'_>) -> T,
 ) -> BTreeMap<String, T> {
     let mut all = BTreeMap::new();
-    let entries = root
-        .get(section)
-        .map_or(&[][..], |node| yaml::entries(c.sink, node));
+    let entries = root.get(section).map_or(&[][..], |node| yaml::entries(c.sink, node));
     for entry in entries {
         let fields = Fields::new(c.sink, &entry.value, keys);
         if used.contains(&*entry.key) {
@@ -109,14 +92,7 @@ fn name(c: &Context<'_>, key: &str, f: Fields<'_>) -> (String, bool) {
     let (external, old_name) = match f.get("external").map(|node| (node, &node.value)) {
         // The form of old files: external: {name: x}.
         Some((node, Value::Map(_))) => {
-            let old = Fields::new(
-                c.sink,
-                node,
-                &Keys {
-                    known: &["name"],
-                    later: &[],
-                },
-            );
+            let old = Fields::new(c.sink, node, &Keys { known: &["name"], later: &[] });
             (true, old.filled("name"))
         }
         _ => (f.flag("external"), None),
@@ -130,8 +106,7 @@ fn name(c: &Context<'_>, key: &str, f: Fields<'_>) -> (String, bool) {
         false => format!("{}_{key}", c.project),
     });
     if !names::is_engine_name(&name) {
-        c.sink
-            .report(f.node, format!("{name:?} is no name that the engine takes"));
+        c.sink.report(f.node, format!("{name:?} is no name that the engine takes"));
     }
     (name, external)
 }
@@ -140,21 +115,15 @@ fn external_is_bare(c: &Context<'_>, f: Fields<'_>) {
     for entry in yaml::entries(c.sink, f.node) {
         let allowed = matches!(&*entry.key, "external" | "name") || entry.key.starts_with("x-");
         if !allowed {
-            c.sink
-                .report(&entry.value, "has no effect on what is external");
+            c.sink.report(&entry.value, "has no effect on what is external");
         }
     }
 }
 
 fn ipam(c: &Context<'_>, node: &Node) -> Ipam {
     let fields = Fields::new(c.sink, node, &keys::IPAM);
-    let pools = fields
-        .get("config")
-        .map_or(&[][..], |node| yaml::items(c.sink, node));
-    Ipam {
-        driver: fields.filled("driver"),
-        pools: pools.iter().map(|pool| ipam_pool(c, pool)).collect(),
-    }
+    let pools = fields.get("config").map_or(&[][..], |node| yaml::items(c.sink, node));
+    Ipam { driver: fields.filled("driver"), pools: pools.iter().map(|pool| ipam_pool(c, pool)).collect() }
 }
 
 fn ipam_pool(c: &Context<'_>, node: &Node) -> IpamPool {
@@ -163,18 +132,13 @@ fn ipam_pool(c: &Context<'_>, node: &Node) -> IpamPool {
         subnet: fields.converted("subnet", cidr),
         gateway: fields.converted("gateway", address),
         ip_range: fields.converted("ip_range", cidr),
-        aux_addresses: fields
-            .get("aux_addresses")
-            .map(|node| pairs(c.sink, node))
-            .unwrap_or_default(),
+        aux_addresses: fields.get("aux_addresses").map(|node| pairs(c.sink, node)).unwrap_or_default(),
     }
 }
 
 fn address(text: &str) -> Result<String, String> {
     let address: Result<std::net::IpAddr, _> = text.parse();
-    address
-        .map(|_| text.to_owned())
-        .map_err(|_| format!("{text:?} is no IP address"))
+    address.map(|_| text.to_owned()).map_err(|_| format!("{text:?} is no IP address"))
 }
 
 fn cidr(text: &str) -> Result<String, String> {

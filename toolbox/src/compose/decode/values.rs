@@ -11,13 +11,9 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let mut rest = text;
     let mut nanos: u128 = 0;
     while !rest.is_empty() {
-        let number_end = rest
-            .find(|c: char| !(c.is_ascii_digit() || c == '.'))
-            .ok_or_else(wrong)?;
+        let number_end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).ok_or_else(wrong)?;
         let (number, tail) = rest.split_at(number_end);
-        let unit_end = tail
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(tail.len());
+        let unit_end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(unit_end);
         let scale = match unit {
             "h" => 3_600_000_000_000,
@@ -28,9 +24,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
             "ns" => 1,
             _ => return Err(wrong()),
         };
-        nanos = scaled(number, scale)
-            .and_then(|n| nanos.checked_add(n))
-            .ok_or_else(wrong)?;
+        nanos = scaled(number, scale).and_then(|n| nanos.checked_add(n)).ok_or_else(wrong)?;
         rest = tail;
     }
     // The engine counts nanoseconds in an i64.
@@ -42,12 +36,9 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 
 /// A size in bytes such as `64m`, `1.5gb` or `1024`; units are binary.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
-    let wrong =
-        || format!("{text:?} is no size; write bytes, or a number with b, k, m or g, such as 64m");
+    let wrong = || format!("{text:?} is no size; write bytes, or a number with b, k, m or g, such as 64m");
     let lower = text.trim().to_ascii_lowercase();
-    let end = lower
-        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
-        .unwrap_or(lower.len());
+    let end = lower.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(lower.len());
     let (number, unit) = lower.split_at(end);
     let power = match unit.trim_start() {
         "" | "b" => 0,
@@ -58,10 +49,7 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
         _ => return Err(wrong()),
     };
     // The engine counts bytes in an i64.
-    scaled(number, 1024_u128.pow(power))
-        .and_then(|n| i64::try_from(n).ok())
-        .map(i64::unsigned_abs)
-        .ok_or_else(wrong)
+    scaled(number, 1024_u128.pow(power)).and_then(|n| i64::try_from(n).ok()).map(i64::unsigned_abs).ok_or_else(wrong)
 }
 
 /// CPUs such as `0.5`, in billionths.
@@ -76,9 +64,7 @@ pub(super) fn nano_cpus(text: &str) -> Result<i64, String> {
 fn scaled(number: &str, scale: u128) -> Option<u128> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let digits = whole.len() + fraction.len();
-    let clean = format!("{whole}{fraction}")
-        .bytes()
-        .all(|b| b.is_ascii_digit());
+    let clean = format!("{whole}{fraction}").bytes().all(|b| b.is_ascii_digit());
     if digits == 0 || digits > 20 || !clean {
         return None;
     }
@@ -156,17 +142,7 @@ mod tests {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
         assert_eq!(duration("3us2ns"), Ok(Duration::from_nanos(3_002)));
-        for text in [
-            "",
-            "10",
-            "s",
-            "1x",
-            "-1s",
-            "1.2.3s",
-            "1 s",
-            "99999999999h",
-            "1sm",
-        ] {
+        for text in ["", "10", "s", "1x", "-1s", "1.2.3s", "1 s", "99999999999h", "1sm"] {
             assert!(duration(text).is_err(), "{text}");
         }
     }
@@ -185,27 +161,14 @@ mod tests {
         ] {
             assert_eq!(bytes(text), Ok(expected), "{text}");
         }
-        for text in [
-            "",
-            "m",
-            "1x",
-            "-1",
-            "1e3",
-            "1..5m",
-            "99999999999t",
-            "9223372036854775808",
-        ] {
+        for text in ["", "m", "1x", "-1", "1e3", "1..5m", "99999999999t", "9223372036854775808"] {
             assert!(bytes(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn cpus_are_billionths() {
-        for (text, expected) in [
-            ("0.5", 500_000_000),
-            ("2", 2_000_000_000),
-            ("0.001", 1_000_000),
-        ] {
+        for (text, expected) in [("0.5", 500_000_000), ("2", 2_000_000_000), ("0.001", 1_000_000)] {
             assert_eq!(nano_cpus(text), Ok(expected), "{text}");
         }
         for text in ["0", "-1", "x", "", "1e9"] {
@@ -218,10 +181,7 @@ mod tests {
         for (text, expected) in [
             ("", vec![]),
             ("  a  b ", vec!["a", "b"]),
-            (
-                "echo \"a b\" 'c $d' e\\ f",
-                vec!["echo", "a b", "c $d", "e f"],
-            ),
+            ("echo \"a b\" 'c $d' e\\ f", vec!["echo", "a b", "c $d", "e f"]),
             ("sh -c \"x \\\"y\\\" \\n\"", vec!["sh", "-c", "x \"y\" \\n"]),
             ("a''b \"\"", vec!["ab", ""]),
             ("a #b", vec!["a", "#b"]),

@@ -14,17 +14,13 @@ fn an_empty_service_has_the_defaults() {
     let service = service("x-anything: {a: 1}");
     assert_eq!(service.restart, RestartPolicy::No);
     assert_eq!(service.networks.keys().collect::<Vec<_>>(), ["default"]);
-    assert_eq!(
-        (service.command, service.entrypoint, service.healthcheck),
-        (None, None, None)
-    );
+    assert_eq!((service.command, service.entrypoint, service.healthcheck), (None, None, None));
     assert!(!service.has_build && !service.privileged && service.init.is_none());
 }
 
 #[test]
 fn a_service_without_image_is_called_after_the_project() {
-    let project =
-        loaded("services: {web: {build: .}, api: {build: {context: x, args: [A]}, image: own:1}}");
+    let project = loaded("services: {web: {build: .}, api: {build: {context: x, args: [A]}, image: own:1}}");
     assert_eq!(project.services["web"].image, "shop-web");
     assert!(project.services["web"].has_build);
     assert_eq!(project.services["api"].image, "own:1");
@@ -52,30 +48,11 @@ fn ports_are_short_or_long() {
     let show: Vec<_> = service
         .ports
         .iter()
-        .map(|p| {
-            format!(
-                "{:?} {:?} {} {:?}",
-                p.host_ip, p.published, p.target, p.protocol
-            )
-        })
+        .map(|p| format!("{:?} {:?} {} {:?}", p.host_ip, p.published, p.target, p.protocol))
         .collect();
-    assert_eq!(
-        show,
-        [
-            "None Some(80) 8080 Tcp",
-            "Some(127.0.0.1) Some(5353) 53 Udp",
-            "None None 9 Tcp"
-        ]
-    );
-    let expose: Vec<_> = service
-        .expose
-        .iter()
-        .map(|p| (p.port, p.protocol))
-        .collect();
-    assert_eq!(
-        expose,
-        [(7, Protocol::Tcp), (10, Protocol::Udp), (11, Protocol::Udp)]
-    );
+    assert_eq!(show, ["None Some(80) 8080 Tcp", "Some(127.0.0.1) Some(5353) 53 Udp", "None None 9 Tcp"]);
+    let expose: Vec<_> = service.expose.iter().map(|p| (p.port, p.protocol)).collect();
+    assert_eq!(expose, [(7, Protocol::Tcp), (10, Protocol::Udp), (11, Protocol::Udp)]);
 }
 
 #[test]
@@ -90,23 +67,14 @@ fn mounts_are_short_or_long() {
         .iter()
         .map(|mount| {
             let source = match &mount.source {
-                MountSource::Bind {
-                    path,
-                    create_host_path,
-                    propagation,
-                    selinux,
-                } => {
+                MountSource::Bind { path, create_host_path, propagation, selinux } => {
                     format!("{path} {create_host_path} {propagation:?} {selinux:?}")
                 }
                 MountSource::Volume { key, nocopy } => format!("{key} {nocopy}"),
                 MountSource::Anonymous => "anonymous".into(),
                 MountSource::Tmpfs { size, mode } => format!("{size:?} {mode:?}"),
             };
-            format!(
-                "{source} at {}{}",
-                mount.target,
-                if mount.read_only { " ro" } else { "" }
-            )
+            format!("{source} at {}{}", mount.target, if mount.read_only { " ro" } else { "" })
         })
         .collect();
     assert_eq!(
@@ -122,13 +90,7 @@ fn mounts_are_short_or_long() {
             "Some(1048576) Some(1023) at /g",
         ]
     );
-    assert_eq!(
-        web.tmpfs
-            .iter()
-            .map(|(t, o)| format!("{t}={o}"))
-            .collect::<Vec<_>>(),
-        ["/run=", "/tmp=size=1m"]
-    );
+    assert_eq!(web.tmpfs.iter().map(|(t, o)| format!("{t}={o}")).collect::<Vec<_>>(), ["/run=", "/tmp=size=1m"]);
 }
 
 #[test]
@@ -148,17 +110,11 @@ fn relative_binds_start_at_the_projects_directory() {
 
 #[test]
 fn health_checks_take_the_engines_form() {
-    let check = |body: &str| {
-        service(&format!("healthcheck:\n  {body}"))
-            .healthcheck
-            .unwrap()
-    };
+    let check = |body: &str| service(&format!("healthcheck:\n  {body}")).healthcheck.unwrap();
     assert_eq!(check("test: curl x").test, ["CMD-SHELL", "curl x"]);
     assert_eq!(check("test: [CMD, a, b]").test, ["CMD", "a", "b"]);
     assert_eq!(check("disable: true").test, ["NONE"]);
-    let full = check(
-        "interval: 1m30s\n  timeout: 5s\n  start_period: 1h\n  start_interval: 500ms\n  retries: 3",
-    );
+    let full = check("interval: 1m30s\n  timeout: 5s\n  start_period: 1h\n  start_interval: 500ms\n  retries: 3");
     assert_eq!(full.interval, Some(Duration::from_secs(90)));
     assert_eq!(full.start_interval, Some(Duration::from_millis(500)));
     assert_eq!((full.retries, full.test.len()), (Some(3), 0));
@@ -179,47 +135,23 @@ fn restart_policies_and_dependencies_are_read() {
     let text = web(
         "depends_on:\n  db: {condition: service_completed_successfully, restart: true}\n  gone: {condition: service_started, required: false}",
     ) + "  db: {image: d}\n";
-    let expected = Dependency {
-        condition: Condition::CompletedSuccessfully,
-        required: true,
-        restart: true,
-    };
+    let expected = Dependency { condition: Condition::CompletedSuccessfully, required: true, restart: true };
     let web = loaded(&text).services.remove("web").unwrap();
-    assert_eq!(
-        web.depends_on.into_iter().collect::<Vec<_>>(),
-        [("db".to_owned(), expected)]
-    );
+    assert_eq!(web.depends_on.into_iter().collect::<Vec<_>>(), [("db".to_owned(), expected)]);
 }
 
 #[test]
 fn resources_come_from_both_places() {
-    let own =
-        service("mem_limit: 64m\ncpus: 0.5\npids_limit: -1\nshm_size: 2gb\nmem_reservation: 1k");
-    assert_eq!(
-        (own.mem_limit, own.nano_cpus, own.pids_limit),
-        (Some(67_108_864), Some(500_000_000), Some(-1))
-    );
-    assert_eq!(
-        (own.shm_size, own.mem_reservation),
-        (Some(2_147_483_648), Some(1024))
-    );
+    let own = service("mem_limit: 64m\ncpus: 0.5\npids_limit: -1\nshm_size: 2gb\nmem_reservation: 1k");
+    assert_eq!((own.mem_limit, own.nano_cpus, own.pids_limit), (Some(67_108_864), Some(500_000_000), Some(-1)));
+    assert_eq!((own.shm_size, own.mem_reservation), (Some(2_147_483_648), Some(1024)));
     let deploy = service(
         "deploy:\n  mode: replicated\n  replicas: 1\n  resources:\n    limits: {cpus: '1.5', memory: 1g, pids: 9}\n    reservations: {memory: 5m}",
     );
-    assert_eq!(
-        (deploy.mem_limit, deploy.nano_cpus, deploy.pids_limit),
-        (Some(1 << 30), Some(1_500_000_000), Some(9))
-    );
+    assert_eq!((deploy.mem_limit, deploy.nano_cpus, deploy.pids_limit), (Some(1 << 30), Some(1_500_000_000), Some(9)));
     assert_eq!(deploy.mem_reservation, Some(5 << 20));
     let limits = service("ulimits: {nproc: 100, nofile: {soft: 10, hard: -1}}").ulimits;
-    assert_eq!(
-        (
-            limits["nproc"].hard,
-            limits["nofile"].soft,
-            limits["nofile"].hard
-        ),
-        (100, 10, -1)
-    );
+    assert_eq!((limits["nproc"].hard, limits["nofile"].soft, limits["nofile"].hard), (100, 10, -1));
 }
 
 #[test]
@@ -229,21 +161,9 @@ fn networks_carry_aliases_and_addresses() {
     let project = loaded(&text);
     let web = &project.services["web"];
     assert_eq!(web.networks["back"].aliases, ["db"]);
-    assert_eq!(
-        web.networks["back"].ipv4_address.as_deref(),
-        Some("10.1.0.9")
-    );
-    assert_eq!(
-        project.networks.keys().collect::<Vec<_>>(),
-        ["back", "front"]
-    );
-    assert_eq!(
-        (
-            project.networks["back"].name.as_str(),
-            project.networks["back"].external
-        ),
-        ("shared", true)
-    );
+    assert_eq!(web.networks["back"].ipv4_address.as_deref(), Some("10.1.0.9"));
+    assert_eq!(project.networks.keys().collect::<Vec<_>>(), ["back", "front"]);
+    assert_eq!((project.networks["back"].name.as_str(), project.networks["back"].external), ("shared", true));
     assert_eq!(project.networks["front"].name, "shop_front");
     assert!(project.networks["front"].internal);
     let host = service("network_mode: host");
@@ -253,22 +173,12 @@ fn networks_carry_aliases_and_addresses() {
 #[test]
 fn the_other_keys_are_kept() {
     let service = service("labels: [a=b, c]\nextra_hosts: ['h:::1', 'g=host-gateway', 'i:[::2]']\ndevices: [/dev/null, {source: /dev/a, permissions: r}]\nsysctls: {net.core.somaxconn: 1024}\nlogging: {driver: local, options: {max-size: 1m}}\ndns: 1.1.1.1\ninit: true\nstop_grace_period: 1m\nuser: 1000:1000\npull_policy: never\nversion-x: 1".trim_end_matches("\nversion-x: 1"));
-    assert_eq!(
-        service
-            .labels
-            .iter()
-            .map(|(k, v)| format!("{k}={v}"))
-            .collect::<Vec<_>>(),
-        ["a=b", "c="]
-    );
+    assert_eq!(service.labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>(), ["a=b", "c="]);
     assert_eq!(service.extra_hosts, ["g:host-gateway", "h:::1", "i:::2"]);
     assert_eq!(service.devices, ["/dev/null", "/dev/a:/dev/a:r"]);
     assert_eq!(service.sysctls["net.core.somaxconn"], "1024");
     assert_eq!(service.logging.unwrap().options["max-size"], "1m");
     assert_eq!(service.dns, ["1.1.1.1"]);
-    assert_eq!(
-        (service.init, service.stop_grace_period),
-        (Some(true), Some(Duration::from_secs(60)))
-    );
+    assert_eq!((service.init, service.stop_grace_period), (Some(true), Some(Duration::from_secs(60))));
     assert_eq!(service.user.as_deref(), Some("1000:1000"));
 }

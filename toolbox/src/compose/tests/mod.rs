@@ -24,30 +24,21 @@ impl Directory {
         LoadRequest {
             working_dir: self.0.path().to_owned(),
             project_name: Some("shop".into()),
-            environment: BTreeMap::from([
-                ("HOME".into(), "/home/me".into()),
-                ("SET".into(), "value".into()),
-            ]),
+            environment: BTreeMap::from([("HOME".into(), "/home/me".into()), ("SET".into(), "value".into())]),
             ..LoadRequest::default()
         }
     }
 
     /// The problems' text with the directory cut off.
     fn told(&self, problems: &Problems) -> String {
-        problems
-            .to_string()
-            .replace(&format!("{}/", self.0.path().display()), "")
+        problems.to_string().replace(&format!("{}/", self.0.path().display()), "")
     }
 }
 
 fn try_load(text: &str, profiles: &[&str]) -> Result<Project, String> {
     let directory = Directory::new(&[("compose.yaml", text)]);
     let profiles: BTreeSet<String> = profiles.iter().map(|name| (*name).to_owned()).collect();
-    load(&LoadRequest {
-        profiles,
-        ..directory.request()
-    })
-    .map_err(|problems| directory.told(&problems))
+    load(&LoadRequest { profiles, ..directory.request() }).map_err(|problems| directory.told(&problems))
 }
 
 fn loaded(text: &str) -> Project {
@@ -55,9 +46,7 @@ fn loaded(text: &str) -> Project {
 }
 
 fn problems(text: &str) -> String {
-    try_load(text, &[])
-        .map(|project| format!("{project:#?}"))
-        .unwrap_err()
+    try_load(text, &[]).map(|project| format!("{project:#?}")).unwrap_err()
 }
 
 /// A file with one service `web` that holds `body`, one key a line.

@@ -6,31 +6,16 @@ use super::{problems, web};
 #[test]
 fn problems_of_a_service_name_their_place() {
     for (body, expected) in [
-        (
-            "prots: [80]",
-            "4:5: services.web.prots: unknown key (did you mean ports?)",
-        ),
+        ("prots: [80]", "4:5: services.web.prots: unknown key (did you mean ports?)"),
         ("zebra: 1", "4:5: services.web.zebra: unknown key"),
-        (
-            "configs: [a]",
-            "4:5: services.web.configs: not supported yet",
-        ),
-        (
-            "develop: {}",
-            "4:5: services.web.develop: not supported yet",
-        ),
+        ("configs: [a]", "4:5: services.web.configs: not supported yet"),
+        ("develop: {}", "4:5: services.web.develop: not supported yet"),
         (
             "deploy: {replicas: 2}",
             "4:24: services.web.deploy.replicas: 2 containers of a service are not supported yet, only 1",
         ),
-        (
-            "scale: 0",
-            "4:12: services.web.scale: 0 containers of a service are not supported yet, only 1",
-        ),
-        (
-            "deploy: {update_config: {order: start-first}}",
-            "4:14: services.web.deploy.update_config: not supported yet",
-        ),
+        ("scale: 0", "4:12: services.web.scale: 0 containers of a service are not supported yet, only 1"),
+        ("deploy: {update_config: {order: start-first}}", "4:14: services.web.deploy.update_config: not supported yet"),
         (
             "deploy: {mode: global}",
             "4:20: services.web.deploy.mode: the mode \"global\" is not supported yet, only replicated",
@@ -47,18 +32,9 @@ fn problems_of_a_service_name_their_place() {
             "ports: ['80:80', '127.0.0.1:80:81']",
             "4:22: services.web.ports[1]: the port 80/tcp is published already by the service \"web\"",
         ),
-        (
-            "ports: [{published: 80}]",
-            "4:13: services.web.ports[0]: target is missing",
-        ),
-        (
-            "ports: {a: 1}",
-            "4:12: services.web.ports: must be a list, not a mapping",
-        ),
-        (
-            "depends_on: [db]",
-            "4:18: services.web.depends_on[0]: the service \"db\" is not defined",
-        ),
+        ("ports: [{published: 80}]", "4:13: services.web.ports[0]: target is missing"),
+        ("ports: {a: 1}", "4:12: services.web.ports: must be a list, not a mapping"),
+        ("depends_on: [db]", "4:18: services.web.depends_on[0]: the service \"db\" is not defined"),
         (
             "depends_on: {web: {condition: healthy}}",
             "4:17: services.web.depends_on: the services wait for each other: web -> web\ncompose.yaml:4:35: services.web.depends_on.web.condition: must be service_started, service_healthy or service_completed_successfully, not \"healthy\"",
@@ -75,26 +51,14 @@ fn problems_of_a_service_name_their_place() {
             "network_mode: foo",
             "4:19: services.web.network_mode: must be host, none, bridge, service:NAME or container:NAME, not \"foo\"",
         ),
-        (
-            "pid: service:db",
-            "4:10: services.web.pid: the service \"db\" is not defined or not enabled",
-        ),
+        ("pid: service:db", "4:10: services.web.pid: the service \"db\" is not defined or not enabled"),
         (
             "volumes: ['data:/x']",
             "4:15: services.web.volumes[0]: the volume \"data\" is not defined (declare it under the top-level volumes:, or write ./data for a directory)",
         ),
-        (
-            "volumes: ['/a:b']",
-            "4:15: services.web.volumes[0]: the target must be an absolute path, not \"b\"",
-        ),
-        (
-            "volumes: ['/a:/b:bad']",
-            "4:15: services.web.volumes[0]: the mount option \"bad\" is not known here",
-        ),
-        (
-            "volumes: ['/a:/b', '/c:/b/']",
-            "4:24: services.web.volumes[1]: two mounts at /b/",
-        ),
+        ("volumes: ['/a:b']", "4:15: services.web.volumes[0]: the target must be an absolute path, not \"b\""),
+        ("volumes: ['/a:/b:bad']", "4:15: services.web.volumes[0]: the mount option \"bad\" is not known here"),
+        ("volumes: ['/a:/b', '/c:/b/']", "4:24: services.web.volumes[1]: two mounts at /b/"),
         (
             "volumes: [{type: tmpfs, target: /t, tmpfs: {mode: 1777}}]",
             "4:55: services.web.volumes[0].tmpfs.mode: \"1777\" is no mode in octal; write it with a leading zero, such as 01777",
@@ -107,10 +71,7 @@ fn problems_of_a_service_name_their_place() {
             "mem_limit: lots",
             "4:16: services.web.mem_limit: \"lots\" is no size; write bytes, or a number with b, k, m or g, such as 64m",
         ),
-        (
-            "read_only: maybe",
-            "4:16: services.web.read_only: must be true or false, not \"maybe\"",
-        ),
+        ("read_only: maybe", "4:16: services.web.read_only: must be true or false, not \"maybe\""),
         (
             "restart: sometimes",
             "4:14: services.web.restart: must be no, always, on-failure[:max] or unless-stopped, not \"sometimes\"",
@@ -119,22 +80,10 @@ fn problems_of_a_service_name_their_place() {
             "healthcheck: {test: [curl, x]}",
             "4:25: services.web.healthcheck.test: is no health check ([CMD, program, argument…], [CMD-SHELL, \"command\"] or [NONE])",
         ),
-        (
-            "healthcheck: {interval: 1us}",
-            "4:29: services.web.healthcheck.interval: must be 1ms or more",
-        ),
-        (
-            "command: 'a \"b'",
-            "4:14: services.web.command: the command has a quote \" that is not closed",
-        ),
-        (
-            "environment: [A=1]\nenvironment: {}",
-            "5:5: services.web.environment: duplicate key (first at line 4)",
-        ),
-        (
-            "environment: {A: [1]}",
-            "4:22: services.web.environment.A: must be a single value, not a list",
-        ),
+        ("healthcheck: {interval: 1us}", "4:29: services.web.healthcheck.interval: must be 1ms or more"),
+        ("command: 'a \"b'", "4:14: services.web.command: the command has a quote \" that is not closed"),
+        ("environment: [A=1]\nenvironment: {}", "5:5: services.web.environment: duplicate key (first at line 4)"),
+        ("environment: {A: [1]}", "4:22: services.web.environment.A: must be a single value, not a list"),
         (
             "env_file: gone.env",
             "4:15: services.web.env_file: gone.env: cannot open: No such file or directory (os error 2)",
@@ -148,36 +97,17 @@ fn problems_of_a_service_name_their_place() {
             "4:21: services.web.container_name: \"a b\" is no container name: letters, digits, _, . and -, two or more",
         ),
         ("user: ''", "4:11: services.web.user: must not be empty"),
-        (
-            "hostname: ${H:?set H}",
-            "4:15: services.web.hostname: required variable H is missing a value: set H",
-        ),
-        (
-            "hostname: a$",
-            "4:15: services.web.hostname: invalid interpolation at \"$\" (write $$ for a literal $)",
-        ),
-        (
-            "ulimits: {nofile: {soft: 5}}",
-            "4:23: services.web.ulimits.nofile: hard is missing",
-        ),
-        (
-            "x-toolbox: {verfy: a}",
-            "4:17: services.web.x-toolbox.verfy: unknown key (did you mean verify?)",
-        ),
+        ("hostname: ${H:?set H}", "4:15: services.web.hostname: required variable H is missing a value: set H"),
+        ("hostname: a$", "4:15: services.web.hostname: invalid interpolation at \"$\" (write $$ for a literal $)"),
+        ("ulimits: {nofile: {soft: 5}}", "4:23: services.web.ulimits.nofile: hard is missing"),
+        ("x-toolbox: {verfy: a}", "4:17: services.web.x-toolbox.verfy: unknown key (did you mean verify?)"),
         (
             "x-toolbox: {verify: 'https://a'}",
             "4:25: services.web.x-toolbox.verify: \"https://a\" is no URL to verify: it must start with http://",
         ),
-        (
-            "x-toolbox: {hosts: []}",
-            "4:24: services.web.x-toolbox.hosts: must name at least one host or group",
-        ),
+        ("x-toolbox: {hosts: []}", "4:24: services.web.x-toolbox.hosts: must name at least one host or group"),
     ] {
-        assert_eq!(
-            problems(&web(body)),
-            format!("compose.yaml:{expected}"),
-            "{body}"
-        );
+        assert_eq!(problems(&web(body)), format!("compose.yaml:{expected}"), "{body}");
     }
 }
 
@@ -189,26 +119,11 @@ fn problems_of_the_file_name_their_place() {
             "services:\n  a: {image: i\n",
             "3:1: invalid YAML: while parsing a flow mapping, did not find expected ',' or '}'",
         ),
-        (
-            "services: [a]\n",
-            "1:11: services: must be a mapping, not a list",
-        ),
-        (
-            "service: {}\nservices: {a: {image: i}}\n",
-            "1:1: service: unknown key (did you mean services?)",
-        ),
-        (
-            "include: [a]\nservices: {a: {image: i}}\n",
-            "1:1: include: not supported yet",
-        ),
-        (
-            "services:\n  a:\n",
-            "2:3: services.a: has neither image nor build",
-        ),
-        (
-            "services:\n  a b: {image: i}\n",
-            "2:3: services.a b: a name holds only letters, digits, ., _ and -",
-        ),
+        ("services: [a]\n", "1:11: services: must be a mapping, not a list"),
+        ("service: {}\nservices: {a: {image: i}}\n", "1:1: service: unknown key (did you mean services?)"),
+        ("include: [a]\nservices: {a: {image: i}}\n", "1:1: include: not supported yet"),
+        ("services:\n  a:\n", "2:3: services.a: has neither image nor build"),
+        ("services:\n  a b: {image: i}\n", "2:3: services.a b: a name holds only letters, digits, ., _ and -"),
         (
             "name: Bad\nservices: {a: {image: i}}\nvolumes: {v: {drvier: x}}\n",
             "3:15: volumes.v.drvier: unknown key (did you mean driver?)",
@@ -244,9 +159,7 @@ fn problems_of_the_file_name_their_place() {
 
 #[test]
 fn all_problems_are_shown_together_in_the_files_order() {
-    let said = problems(
-        "services:\n  b: {image: i, prots: 1, mem_limit: x}\n  a: {imgae: i}\nnetwork: {}\n",
-    );
+    let said = problems("services:\n  b: {image: i, prots: 1, mem_limit: x}\n  a: {imgae: i}\nnetwork: {}\n");
     assert_eq!(
         said,
         "compose.yaml:2:17: services.b.prots: unknown key (did you mean ports?)\n\

@@ -11,50 +11,29 @@ const CLOCK: &str = include_str!("clock.yaml");
 #[test]
 fn the_clock_has_two_services_without_a_profile() {
     let project = loaded(CLOCK);
-    assert_eq!(
-        project.services.keys().collect::<Vec<_>>(),
-        ["clock-backend", "frontend"]
-    );
+    assert_eq!(project.services.keys().collect::<Vec<_>>(), ["clock-backend", "frontend"]);
     assert_eq!(project.start_order(), [["clock-backend"], ["frontend"]]);
     assert_eq!(project.networks.keys().collect::<Vec<_>>(), ["default"]);
     assert_eq!(project.networks["default"].name, "shop_default");
     assert!(project.volumes.is_empty());
     assert!(project.warnings.is_empty());
     let frontend = &project.services["frontend"];
-    assert_eq!(
-        frontend.toolbox.verify.as_deref(),
-        Some("http://localhost:80/clock")
-    );
+    assert_eq!(frontend.toolbox.verify.as_deref(), Some("http://localhost:80/clock"));
     assert_eq!(frontend.tmpfs["/tmp"], "");
-    assert_eq!(
-        project.services["clock-backend"].environment["CLOCK_LOG"],
-        "info"
-    );
+    assert_eq!(project.services["clock-backend"].environment["CLOCK_LOG"], "info");
 }
 
 #[test]
 fn profiles_that_are_asked_for_enable_services_with_what_they_use() {
     let project = try_load(CLOCK, &["demo"]).unwrap();
     assert!(project.services.contains_key("vm") && !project.services.contains_key("toolbox"));
-    assert_eq!(
-        project.volumes.keys().collect::<Vec<_>>(),
-        ["vm-disk", "vm-known-hosts"]
-    );
+    assert_eq!(project.volumes.keys().collect::<Vec<_>>(), ["vm-disk", "vm-known-hosts"]);
     assert_eq!(project.volumes["vm-disk"].name, "shop_vm-disk");
     let all = try_load(CLOCK, &["*"]).unwrap();
     assert_eq!(all.services.len(), 4);
-    assert_eq!(
-        all.services["toolbox"].environment["COMPOSE_PROJECT_NAME"],
-        "shop"
-    );
-    let sources: Vec<_> = all.services["toolbox"]
-        .mounts
-        .iter()
-        .map(|mount| &mount.source)
-        .collect();
-    assert!(
-        matches!(sources[0], MountSource::Bind { path, .. } if *path == all.working_dir.to_string_lossy())
-    );
+    assert_eq!(all.services["toolbox"].environment["COMPOSE_PROJECT_NAME"], "shop");
+    let sources: Vec<_> = all.services["toolbox"].mounts.iter().map(|mount| &mount.source).collect();
+    assert!(matches!(sources[0], MountSource::Bind { path, .. } if *path == all.working_dir.to_string_lossy()));
 }
 
 #[test]
@@ -76,40 +55,20 @@ fn a_service_under_another_profile_may_need_what_is_not_there() {
     );
 }
 
-fn name_of(
-    files: &[(&str, &str)],
-    asked: Option<&str>,
-    variable: Option<&str>,
-) -> Result<String, String> {
+fn name_of(files: &[(&str, &str)], asked: Option<&str>, variable: Option<&str>) -> Result<String, String> {
     let directory = Directory::new(files);
-    let mut request = LoadRequest {
-        project_name: asked.map(str::to_owned),
-        ..directory.request()
-    };
-    request
-        .environment
-        .extend(variable.map(|name| ("COMPOSE_PROJECT_NAME".to_owned(), name.to_owned())));
-    load(&request)
-        .map(|project| project.name)
-        .map_err(|problems| directory.told(&problems))
+    let mut request = LoadRequest { project_name: asked.map(str::to_owned), ..directory.request() };
+    request.environment.extend(variable.map(|name| ("COMPOSE_PROJECT_NAME".to_owned(), name.to_owned())));
+    load(&request).map(|project| project.name).map_err(|problems| directory.told(&problems))
 }
 
 #[test]
 fn the_project_name_comes_from_the_first_source_that_has_one() {
-    let named = (
-        "compose.yaml",
-        "name: ${N:-file}\nservices: {a: {image: i}}\n",
-    );
+    let named = ("compose.yaml", "name: ${N:-file}\nservices: {a: {image: i}}\n");
     let unnamed = ("compose.yaml", "services: {a: {image: i}}\n");
     let env = (".env", "COMPOSE_PROJECT_NAME=dotenv\n");
-    assert_eq!(
-        name_of(&[named, env], Some("asked"), Some("environment")).unwrap(),
-        "asked"
-    );
-    assert_eq!(
-        name_of(&[named, env], None, Some("environment")).unwrap(),
-        "environment"
-    );
+    assert_eq!(name_of(&[named, env], Some("asked"), Some("environment")).unwrap(), "asked");
+    assert_eq!(name_of(&[named, env], None, Some("environment")).unwrap(), "environment");
     assert_eq!(name_of(&[named, env], None, None).unwrap(), "dotenv");
     assert_eq!(name_of(&[named], None, None).unwrap(), "file");
     assert!(name_of(&[unnamed], None, None).unwrap().starts_with("shop"));
@@ -123,20 +82,13 @@ fn the_project_name_comes_from_the_first_source_that_has_one() {
 #[test]
 fn the_environment_goes_before_dotenv_and_unset_variables_are_warned_of() {
     let directory = Directory::new(&[
-        (
-            "compose.yml",
-            "services:\n  a:\n    image: i:$TAG\n    environment: [SET, OTHER, NONE, \"X=${MISSING}\"]\n",
-        ),
+        ("compose.yml", "services:\n  a:\n    image: i:$TAG\n    environment: [SET, OTHER, NONE, \"X=${MISSING}\"]\n"),
         (".env", "TAG=7\nSET=from-dotenv\nOTHER=\"o $SET\"\n"),
     ]);
     let project = load(&directory.request()).unwrap();
     let service = &project.services["a"];
     assert_eq!(service.image, "i:7");
-    let environment: Vec<_> = service
-        .environment
-        .iter()
-        .map(|(k, v)| format!("{k}={v}"))
-        .collect();
+    let environment: Vec<_> = service.environment.iter().map(|(k, v)| format!("{k}={v}")).collect();
     assert_eq!(environment, ["OTHER=o value", "SET=value", "X="]);
     assert_eq!(project.warnings.len(), 1);
     assert!(project.warnings[0].ends_with(
@@ -155,11 +107,7 @@ fn env_files_stand_below_environment() {
         ("two.env", "C=2 # later wins\nD=$C-$SET\n"),
     ]);
     let project = load(&directory.request()).unwrap();
-    let environment: Vec<_> = project.services["a"]
-        .environment
-        .iter()
-        .map(|(k, v)| format!("{k}={v}"))
-        .collect();
+    let environment: Vec<_> = project.services["a"].environment.iter().map(|(k, v)| format!("{k}={v}")).collect();
     assert_eq!(environment, ["A=1", "B=own", "C=2", "D=2-value"]);
 }
 
@@ -167,37 +115,28 @@ fn env_files_stand_below_environment() {
 fn files_that_cannot_be_read_are_named() {
     let empty = Directory::new(&[]);
     let said = empty.told(&load(&empty.request()).unwrap_err());
-    assert!(said.contains("no compose file here (compose.yaml, compose.yml, docker-compose.yaml, docker-compose.yml)"), "{said}");
+    assert!(
+        said.contains("no compose file here (compose.yaml, compose.yml, docker-compose.yaml, docker-compose.yml)"),
+        "{said}"
+    );
 
-    let two = Directory::new(&[
-        ("compose.yaml", "services: {a: {image: i}}"),
-        ("compose.override.yaml", ""),
-    ]);
+    let two = Directory::new(&[("compose.yaml", "services: {a: {image: i}}"), ("compose.override.yaml", "")]);
     assert_eq!(
         two.told(&load(&two.request()).unwrap_err()),
         "compose.override.yaml: merging several compose files is not supported yet \
          (name the one file to read: --file compose.yaml)"
     );
-    let named = LoadRequest {
-        files: vec![two.0.path().join("compose.yaml")],
-        ..two.request()
-    };
+    let named = LoadRequest { files: vec![two.0.path().join("compose.yaml")], ..two.request() };
     assert_eq!(load(&named).unwrap().files.len(), 1);
 
-    let missing = LoadRequest {
-        files: vec!["/nowhere/c.yaml".into()],
-        ..empty.request()
-    };
+    let missing = LoadRequest { files: vec!["/nowhere/c.yaml".into()], ..empty.request() };
     assert_eq!(
         load(&missing).unwrap_err().to_string(),
         "/nowhere/c.yaml: cannot open: No such file or directory (os error 2)"
     );
 
     let large = Directory::new(&[("compose.yaml", &"#".repeat(1024 * 1024 + 1))]);
-    assert_eq!(
-        large.told(&load(&large.request()).unwrap_err()),
-        "compose.yaml: larger than 1048576 bytes"
-    );
+    assert_eq!(large.told(&load(&large.request()).unwrap_err()), "compose.yaml: larger than 1048576 bytes");
 }
 
 fn hash(text: &str) -> String {
@@ -205,8 +144,7 @@ fn hash(text: &str) -> String {
     project.services["web"].config_hash(&project)
 }
 
-const BASE: &str =
-    "image: i\ncap_add: [A, B]\nenvironment: {X: '1'}\nvolumes: ['v:/v']\nnetworks: [n]";
+const BASE: &str = "image: i\ncap_add: [A, B]\nenvironment: {X: '1'}\nvolumes: ['v:/v']\nnetworks: [n]";
 
 fn with(body: &str, rest: &str) -> String {
     let indented: String = body.lines().map(|line| format!("    {line}\n")).collect();
@@ -225,10 +163,7 @@ fn the_fingerprint_is_stable_and_ignores_what_makes_no_container() {
         (format!("{BASE}\ndepends_on: [db]"), rest),
         (format!("{BASE}\nbuild: ."), rest),
         (format!("{BASE}\nx-toolbox: {{hosts: [a]}}"), rest),
-        (
-            BASE.replace("[n]", "[m]"),
-            "volumes: {v: }\nnetworks: {m: {name: shop_n}}\n",
-        ),
+        (BASE.replace("[n]", "[m]"), "volumes: {v: }\nnetworks: {m: {name: shop_n}}\n"),
     ] {
         assert_eq!(hash(&with(&body, rest)), base, "{body}");
     }
@@ -245,14 +180,8 @@ fn the_fingerprint_changes_with_what_makes_the_container() {
         (format!("{BASE}\nports: ['80:80']"), rest),
         (format!("{BASE}\nports: ['81:80']"), rest),
         (format!("{BASE}\ncommand: []"), rest),
-        (
-            BASE.to_owned(),
-            "volumes: {v: {name: other}}\nnetworks: {n: }\n",
-        ),
-        (
-            BASE.to_owned(),
-            "volumes: {v: }\nnetworks: {n: {name: other}}\n",
-        ),
+        (BASE.to_owned(), "volumes: {v: {name: other}}\nnetworks: {n: }\n"),
+        (BASE.to_owned(), "volumes: {v: }\nnetworks: {n: {name: other}}\n"),
     ] {
         assert!(seen.insert(hash(&with(&body, rest))), "{body} {rest}");
     }
@@ -260,12 +189,7 @@ fn the_fingerprint_changes_with_what_makes_the_container() {
 
 fn order(text: &str) -> String {
     let project: Project = loaded(text);
-    project
-        .start_order()
-        .iter()
-        .map(|level| level.join(","))
-        .collect::<Vec<_>>()
-        .join(" | ")
+    project.start_order().iter().map(|level| level.join(",")).collect::<Vec<_>>().join(" | ")
 }
 
 #[test]
@@ -282,14 +206,7 @@ fn services_start_after_what_they_need() {
 fn the_repositorys_own_file_loads() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let file = directory.join("compose.yaml");
-    let request = LoadRequest {
-        files: vec![file],
-        working_dir: directory,
-        ..LoadRequest::default()
-    };
+    let request = LoadRequest { files: vec![file], working_dir: directory, ..LoadRequest::default() };
     let project = load(&request).unwrap_or_else(|problems| panic!("{problems}"));
-    assert_eq!(
-        project.services.keys().collect::<Vec<_>>(),
-        ["clock-backend", "frontend"]
-    );
+    assert_eq!(project.services.keys().collect::<Vec<_>>(), ["clock-backend", "frontend"]);
 }

@@ -34,10 +34,8 @@ pub(super) struct Document {
 
 impl Document {
     pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, ArchiveError> {
-        serde_json::from_slice(&self.bytes).map_err(|source| ArchiveError::BadJson {
-            entry: self.entry.clone(),
-            source,
-        })
+        serde_json::from_slice(&self.bytes)
+            .map_err(|source| ArchiveError::BadJson { entry: self.entry.clone(), source })
     }
 }
 
@@ -74,12 +72,7 @@ pub(super) struct Documents<'a, R> {
 impl<'a, R: ReadAt> Documents<'a, R> {
     pub(super) fn new(source: &'a R, index: &'a Index, limits: &'a Limits) -> Self {
         let spent = Cell::new(0);
-        Self {
-            source,
-            index,
-            limits,
-            spent,
-        }
+        Self { source, index, limits, spent }
     }
 
     /// Every image that the archive lists.
@@ -90,14 +83,9 @@ impl<'a, R: ReadAt> Documents<'a, R> {
         let document = self.read(MANIFEST, MANIFEST)?;
         let listed: Vec<RawImage> = document.parse()?;
         if listed.is_empty() {
-            return Err(ArchiveError::NoImages {
-                entry: MANIFEST.to_owned(),
-            });
+            return Err(ArchiveError::NoImages { entry: MANIFEST.to_owned() });
         }
-        listed
-            .into_iter()
-            .map(|image| self.docker_image(image))
-            .collect()
+        listed.into_iter().map(|image| self.docker_image(image)).collect()
     }
 
     pub(super) fn contains(&self, entry: &str) -> bool {
@@ -116,17 +104,10 @@ impl<'a, R: ReadAt> Documents<'a, R> {
         let mut bytes = Vec::new();
         Section::new(self.source, extent.offset, size)
             .read_to_end(&mut bytes)
-            .map_err(|source| ArchiveError::Read {
-                offset: extent.offset,
-                source,
-            })?;
+            .map_err(|source| ArchiveError::Read { offset: extent.offset, source })?;
         let digest = Digest::of(&bytes);
         check_name(&entry, promised(&entry), digest)?;
-        Ok(Document {
-            entry,
-            bytes,
-            digest,
-        })
+        Ok(Document { entry, bytes, digest })
     }
 
     fn spend(&self, size: u64) -> Result<(), ArchiveError> {
@@ -147,20 +128,12 @@ impl<'a, R: ReadAt> Documents<'a, R> {
         named_in: &str,
     ) -> Result<ListedImage, ArchiveError> {
         let config = self.read(config, named_in)?;
-        Ok(ListedImage {
-            tags,
-            config,
-            layers,
-            named_in: named_in.to_owned(),
-        })
+        Ok(ListedImage { tags, config, layers, named_in: named_in.to_owned() })
     }
 
     fn docker_image(&self, raw: RawImage) -> Result<ListedImage, ArchiveError> {
         let tags = raw.repo_tags.unwrap_or_default();
-        let tags = tags
-            .iter()
-            .map(|tag| reference(tag, MANIFEST))
-            .collect::<Result<_, _>>()?;
+        let tags = tags.iter().map(|tag| reference(tag, MANIFEST)).collect::<Result<_, _>>()?;
         let image = self.listed(tags, &raw.config, raw.layers.unwrap_or_default(), MANIFEST)?;
         // The classic form names configurations `<hex>.json`.
         let promised = raw.config.strip_suffix(".json").and_then(Digest::from_hex);
@@ -171,27 +144,17 @@ impl<'a, R: ReadAt> Documents<'a, R> {
 
 /// Reads an image name that stands in this entry.
 pub(super) fn reference(text: &str, entry: &str) -> Result<Reference, ArchiveError> {
-    Reference::parse(text).map_err(|source| ArchiveError::BadReference {
-        entry: entry.to_owned(),
-        source,
-    })
+    Reference::parse(text).map_err(|source| ArchiveError::BadReference { entry: entry.to_owned(), source })
 }
 
 impl ListedImage {
     /// Reads every layer and compares with the configuration.
-    pub(super) fn verify<R: ReadAt>(
-        self,
-        layers: &mut Layers<'_, R>,
-    ) -> Result<ArchivedImage, ArchiveError> {
+    pub(super) fn verify<R: ReadAt>(self, layers: &mut Layers<'_, R>) -> Result<ArchivedImage, ArchiveError> {
         let raw: RawConfig = self.config.parse()?;
         let diff_ids = raw.rootfs.diff_ids.unwrap_or_default();
         if diff_ids.len() != self.layers.len() {
             let (diff_ids, layers) = (diff_ids.len(), self.layers.len());
-            return Err(ArchiveError::LayerCount {
-                config: self.config.entry,
-                diff_ids,
-                layers,
-            });
+            return Err(ArchiveError::LayerCount { config: self.config.entry, diff_ids, layers });
         }
         let pairs = self.layers.iter().zip(diff_ids);
         let layers = pairs.map(|(entry, diff_id)| layers.verify(entry, &self.named_in, diff_id));

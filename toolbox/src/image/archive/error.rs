@@ -179,9 +179,7 @@ pub enum ArchiveError {
         source: io::Error,
     },
     /// A layer compressed in a way that is not decoded here.
-    #[error(
-        "layer {entry:?} of the image archive is compressed with {compression}, which is not read here"
-    )]
+    #[error("layer {entry:?} of the image archive is compressed with {compression}, which is not read here")]
     LayerCompression {
         /// The entry.
         entry: String,
@@ -189,9 +187,7 @@ pub enum ArchiveError {
         compression: Compression,
     },
     /// A bomb.
-    #[error(
-        "the compressed layers of the image archive unpack to more than {limit} bytes (at {entry:?})"
-    )]
+    #[error("the compressed layers of the image archive unpack to more than {limit} bytes (at {entry:?})")]
     UnpacksTooLarge {
         /// The entry that crossed the bound.
         entry: String,
@@ -201,11 +197,7 @@ pub enum ArchiveError {
 }
 
 fn export_note(looks_like_export: bool) -> &'static str {
-    if looks_like_export {
-        ": it holds a root file system, as `docker export` writes it"
-    } else {
-        ""
-    }
+    if looks_like_export { ": it holds a root file system, as `docker export` writes it" } else { "" }
 }
 
 impl ArchiveError {
@@ -217,17 +209,13 @@ impl ArchiveError {
             }
             Self::NotATar => Some("give a file made by: docker save -o FILE IMAGE…"),
             Self::Compressed(_) => Some("decompress the file first"),
-            Self::Unpack { .. } => {
-                Some("free space where the spool lies, or name another directory for it")
-            }
+            Self::Unpack { .. } => Some("free space where the spool lies, or name another directory for it"),
             Self::Empty
             | Self::Corrupt { .. }
             | Self::CutShort { .. }
             | Self::Missing { .. }
             | Self::DigestMismatch { .. }
-            | Self::BadLayer { .. } => {
-                Some("save or copy the images again, and compare sizes or checksums")
-            }
+            | Self::BadLayer { .. } => Some("save or copy the images again, and compare sizes or checksums"),
             Self::EntryOutside { .. }
             | Self::LinkOutside { .. }
             | Self::LinkLoop { .. }

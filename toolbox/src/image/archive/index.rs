@@ -45,13 +45,9 @@ impl Index {
     pub(super) fn read(source: &impl ReadAt, limits: &Limits) -> Result<Self, ArchiveError> {
         let mut walk = Walk::new(source, limits)?;
         while walk.step()? {}
-        let index = Self {
-            entries: walk.entries,
-        };
+        let index = Self { entries: walk.entries };
         if !index.contains("manifest.json") && !index.contains("index.json") {
-            return Err(ArchiveError::NoManifest {
-                looks_like_export: index.looks_like_export(),
-            });
+            return Err(ArchiveError::NoManifest { looks_like_export: index.looks_like_export() });
         }
         walk.fault.map_or(Ok(index), Err)
     }
@@ -62,24 +58,17 @@ impl Index {
 
     /// The file behind a name, links followed.
     pub(super) fn find(&self, name: &str, named_in: &str) -> Result<Extent, ArchiveError> {
-        let missing = |entry: &str| ArchiveError::Missing {
-            entry: entry.to_owned(),
-            named_in: named_in.to_owned(),
-        };
+        let missing = |entry: &str| ArchiveError::Missing { entry: entry.to_owned(), named_in: named_in.to_owned() };
         let mut at = names::entry(name).ok_or_else(|| missing(name))?;
         for _ in 0..MAX_LINKS {
             match self.entries.get(&at).ok_or_else(|| missing(&at))? {
                 Entry::File(extent) => return Ok(*extent),
-                Entry::Link {
-                    resolved: Some(target),
-                } => at.clone_from(target),
+                Entry::Link { resolved: Some(target) } => at.clone_from(target),
                 Entry::Link { resolved: None } => break,
                 Entry::Other => return Err(ArchiveError::NotAFile { entry: at }),
             }
         }
-        Err(ArchiveError::LinkLoop {
-            entry: name.to_owned(),
-        })
+        Err(ArchiveError::LinkLoop { entry: name.to_owned() })
     }
 
     fn looks_like_export(&self) -> bool {
@@ -111,9 +100,7 @@ struct Walk<'a, R> {
 
 impl<'a, R: ReadAt> Walk<'a, R> {
     fn new(source: &'a R, limits: &'a Limits) -> Result<Self, ArchiveError> {
-        let length = source
-            .size()
-            .map_err(|source| ArchiveError::Read { offset: 0, source })?;
+        let length = source.size().map_err(|source| ArchiveError::Read { offset: 0, source })?;
         let walk = Self {
             source,
             limits,
@@ -146,11 +133,7 @@ impl<'a, R: ReadAt> Walk<'a, R> {
         let at = self.position;
         let block = self.bytes(at, BLOCK)?;
         if block.iter().all(|byte| *byte == 0) {
-            return if at == 0 {
-                Err(ArchiveError::NotATar)
-            } else {
-                Ok(false)
-            };
+            return if at == 0 { Err(ArchiveError::NotATar) } else { Ok(false) };
         }
         let mut header = Header::new_old();
         header.as_mut_bytes().copy_from_slice(&block);
@@ -175,30 +158,20 @@ impl<'a, R: ReadAt> Walk<'a, R> {
         match header.entry_size() {
             Ok(size) if right && header.entry_type() != EntryType::GNUSparse => Ok(size),
             _ if at == 0 => Err(ArchiveError::NotATar),
-            _ => Err(ArchiveError::Corrupt {
-                offset: at,
-                after: self.last.clone(),
-            }),
+            _ => Err(ArchiveError::Corrupt { offset: at, after: self.last.clone() }),
         }
     }
 
     fn count(&mut self) -> Result<(), ArchiveError> {
         self.headers += 1;
         let limit = self.limits.entries;
-        if self.headers > limit {
-            Err(ArchiveError::TooManyEntries { limit })
-        } else {
-            Ok(())
-        }
+        if self.headers > limit { Err(ArchiveError::TooManyEntries { limit }) } else { Ok(()) }
     }
 
     fn extend(&mut self, header: &Header, size: u64) -> Result<(), ArchiveError> {
         let offset = self.position;
         if size > MAX_EXTENSION {
-            return Err(ArchiveError::NameTooLong {
-                offset,
-                limit: MAX_NAME,
-            });
+            return Err(ArchiveError::NameTooLong { offset, limit: MAX_NAME });
         }
         let content = self.bytes(offset + BLOCK, size)?;
         match header.entry_type() {
@@ -210,10 +183,7 @@ impl<'a, R: ReadAt> Walk<'a, R> {
     }
 
     fn extend_pax(&mut self, content: &[u8]) -> Result<(), ArchiveError> {
-        let corrupt = || ArchiveError::Corrupt {
-            offset: self.position,
-            after: self.last.clone(),
-        };
+        let corrupt = || ArchiveError::Corrupt { offset: self.position, after: self.last.clone() };
         for record in tar::PaxExtensions::new(content) {
             let record = record.map_err(|_| corrupt())?;
             match record.key_bytes() {
@@ -233,41 +203,24 @@ impl<'a, R: ReadAt> Walk<'a, R> {
         let offset = self.position;
         let overrides = std::mem::take(&mut self.overrides);
         let raw = overrides.name.unwrap_or_else(|| text(&header.path_bytes()));
-        let link = || {
-            header
-                .link_name_bytes()
-                .map(|target| text(&target))
-                .unwrap_or_default()
-        };
+        let link = || header.link_name_bytes().map(|target| text(&target)).unwrap_or_default();
         let target = overrides.target.unwrap_or_else(link);
         if raw.len() > MAX_NAME || target.len() > MAX_NAME {
-            self.blame(ArchiveError::NameTooLong {
-                offset,
-                limit: MAX_NAME,
-            });
+            self.blame(ArchiveError::NameTooLong { offset, limit: MAX_NAME });
         }
         self.last.clone_from(&raw);
         let kind = header.entry_type();
         // As in Go: whatever the size field of these says, no content follows.
-        let size = if is_header_only(kind) {
-            0
-        } else {
-            overrides.size.unwrap_or(size)
-        };
+        let size = if is_header_only(kind) { 0 } else { overrides.size.unwrap_or(size) };
         self.skip(size)?;
-        let extent = Extent {
-            offset: offset + BLOCK,
-            size,
-        };
+        let extent = Extent { offset: offset + BLOCK, size };
         self.note(&raw, &target, kind, extent);
         Ok(())
     }
 
     fn note(&mut self, raw: &str, target: &str, kind: EntryType, extent: Extent) {
         let Some(name) = names::entry(raw) else {
-            return self.blame(ArchiveError::EntryOutside {
-                entry: raw.to_owned(),
-            });
+            return self.blame(ArchiveError::EntryOutside { entry: raw.to_owned() });
         };
         let entry = match kind {
             EntryType::Regular | EntryType::Continuous => Entry::File(extent),
@@ -286,9 +239,7 @@ impl<'a, R: ReadAt> Walk<'a, R> {
             let (entry, target) = (entry.to_owned(), target.to_owned());
             self.blame(ArchiveError::LinkOutside { entry, target });
         }
-        Entry::Link {
-            resolved: resolved.filter(|resolved| resolved.len() <= MAX_NAME),
-        }
+        Entry::Link { resolved: resolved.filter(|resolved| resolved.len() <= MAX_NAME) }
     }
 
     /// The first fault is the one to tell.
@@ -300,9 +251,7 @@ impl<'a, R: ReadAt> Walk<'a, R> {
     fn skip(&mut self, size: u64) -> Result<(), ArchiveError> {
         let padded = size.checked_next_multiple_of(BLOCK);
         let next = padded.and_then(|padded| (self.position + BLOCK).checked_add(padded));
-        self.position = next
-            .filter(|next| *next <= self.length)
-            .ok_or_else(|| self.cut_short())?;
+        self.position = next.filter(|next| *next <= self.length).ok_or_else(|| self.cut_short())?;
         Ok(())
     }
 
@@ -323,10 +272,7 @@ impl<'a, R: ReadAt> Walk<'a, R> {
     }
 
     fn cut_short(&self) -> ArchiveError {
-        ArchiveError::CutShort {
-            length: self.length,
-            entry: self.last.clone(),
-        }
+        ArchiveError::CutShort { length: self.length, entry: self.last.clone() }
     }
 }
 

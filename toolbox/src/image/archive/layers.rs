@@ -18,24 +18,16 @@ use super::{ArchiveError, ArchivedLayer, Location, Options};
 
 /// The digest that an entry's name promises of its content: `blobs/sha256/<hex>`.
 pub(super) fn promised(name: &str) -> Option<Digest> {
-    let hex = name
-        .trim_start_matches("./")
-        .strip_prefix("blobs/sha256/")?;
+    let hex = name.trim_start_matches("./").strip_prefix("blobs/sha256/")?;
     Digest::from_hex(hex)
 }
 
 /// Fails unless the content is what the name promises, where it promises anything.
-pub(super) fn check_name(
-    entry: &str,
-    expected: Option<Digest>,
-    found: Digest,
-) -> Result<(), ArchiveError> {
+pub(super) fn check_name(entry: &str, expected: Option<Digest>, found: Digest) -> Result<(), ArchiveError> {
     match expected {
-        Some(expected) if expected != found => Err(ArchiveError::DigestMismatch {
-            entry: entry.to_owned(),
-            expected,
-            found,
-        }),
+        Some(expected) if expected != found => {
+            Err(ArchiveError::DigestMismatch { entry: entry.to_owned(), expected, found })
+        }
         _ => Ok(()),
     }
 }
@@ -52,22 +44,9 @@ pub(super) struct Layers<'a, R> {
 }
 
 impl<'a, R: ReadAt> Layers<'a, R> {
-    pub(super) fn new(
-        source: &'a R,
-        index: &'a Index,
-        options: &'a Options,
-        on_bytes: &'a mut dyn FnMut(u64),
-    ) -> Self {
+    pub(super) fn new(source: &'a R, index: &'a Index, options: &'a Options, on_bytes: &'a mut dyn FnMut(u64)) -> Self {
         let known = HashMap::new();
-        Self {
-            source,
-            index,
-            options,
-            on_bytes,
-            known,
-            unpacked: None,
-            unpacked_size: 0,
-        }
+        Self { source, index, options, on_bytes, known, unpacked: None, unpacked_size: 0 }
     }
 
     /// The file of unpacked layers, where there were any.
@@ -99,22 +78,12 @@ impl<'a, R: ReadAt> Layers<'a, R> {
 
     fn compression(&self, entry: &str, extent: Extent) -> Result<Compression, ArchiveError> {
         let mut magic = Vec::new();
-        Section::new(
-            self.source,
-            extent.offset,
-            extent.size.min(MAGIC_LENGTH as u64),
-        )
-        .read_to_end(&mut magic)
-        .map_err(|source| ArchiveError::Read {
-            offset: extent.offset,
-            source,
-        })?;
+        Section::new(self.source, extent.offset, extent.size.min(MAGIC_LENGTH as u64))
+            .read_to_end(&mut magic)
+            .map_err(|source| ArchiveError::Read { offset: extent.offset, source })?;
         match Compression::of(&magic) {
             compression @ (Compression::Xz | Compression::Bzip2) => {
-                Err(ArchiveError::LayerCompression {
-                    entry: entry.to_owned(),
-                    compression,
-                })
+                Err(ArchiveError::LayerCompression { entry: entry.to_owned(), compression })
             }
             compression => Ok(compression),
         }
@@ -126,30 +95,16 @@ impl<'a, R: ReadAt> Layers<'a, R> {
         let digest = input.finish();
         copied.map_err(|error| self.explain(entry, extent, error))?;
         check_name(entry, promised(entry), digest)?;
-        let location = Location::Archive {
-            offset: extent.offset,
-        };
-        Ok(ArchivedLayer {
-            diff_id: digest.into(),
-            size: extent.size,
-            location,
-        })
+        let location = Location::Archive { offset: extent.offset };
+        Ok(ArchivedLayer { diff_id: digest.into(), size: extent.size, location })
     }
 
-    fn unpack(
-        &mut self,
-        entry: &str,
-        extent: Extent,
-        compression: Compression,
-    ) -> Result<ArchivedLayer, ArchiveError> {
+    fn unpack(&mut self, entry: &str, extent: Extent, compression: Compression) -> Result<ArchivedLayer, ArchiveError> {
         let offset = self.unpacked_size;
         let limit = self.options.limits.unpacked.saturating_sub(offset);
         let file = self.spool_file(entry)?;
         let mut input = self.hashing(extent);
-        let mut output = HashingWriter {
-            writer: file,
-            hasher: Sha256::new(),
-        };
+        let mut output = HashingWriter { writer: file, hasher: Sha256::new() };
         let copied = decode_all(compression, &mut input, &mut output, limit);
         let digest = input.finish();
         let diff_id = Digest::from_hasher(output.hasher).into();
@@ -157,26 +112,18 @@ impl<'a, R: ReadAt> Layers<'a, R> {
         check_name(entry, promised(entry), digest)?;
         let size = copied.map_err(|error| self.explain(entry, extent, error))?;
         self.unpacked_size += size;
-        Ok(ArchivedLayer {
-            diff_id,
-            size,
-            location: Location::Unpacked { offset },
-        })
+        Ok(ArchivedLayer { diff_id, size, location: Location::Unpacked { offset } })
     }
 
     fn spool_file(&mut self, entry: &str) -> Result<File, ArchiveError> {
-        let failed = |source| ArchiveError::Unpack {
-            entry: entry.to_owned(),
-            source,
-        };
+        let failed = |source| ArchiveError::Unpack { entry: entry.to_owned(), source };
         if self.unpacked.is_none() {
             let file = tempfile::tempfile_in(&self.options.spool_directory).map_err(failed)?;
             self.unpacked = Some(file);
         }
         // A clone shares the cursor, which stands at the end of what was written.
         let file = self.unpacked.as_ref().map(File::try_clone);
-        file.unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()))
-            .map_err(failed)
+        file.unwrap_or_else(|| Err(io::ErrorKind::NotFound.into())).map_err(failed)
     }
 
     fn hashing(&mut self, extent: Extent) -> HashingReader<'_, R> {
@@ -193,15 +140,11 @@ impl<'a, R: ReadAt> Layers<'a, R> {
         match error {
             PumpError::Write { source, .. } => ArchiveError::Unpack { entry, source },
             PumpError::Limit => ArchiveError::UnpacksTooLarge { entry, limit },
-            PumpError::Read { source } if source.raw_os_error().is_some() => ArchiveError::Read {
-                offset: extent.offset,
-                source,
-            },
+            PumpError::Read { source } if source.raw_os_error().is_some() => {
+                ArchiveError::Read { offset: extent.offset, source }
+            }
             PumpError::Read { source } => ArchiveError::BadLayer { entry, source },
-            PumpError::Unsupported => ArchiveError::BadLayer {
-                entry,
-                source: io::ErrorKind::Unsupported.into(),
-            },
+            PumpError::Unsupported => ArchiveError::BadLayer { entry, source: io::ErrorKind::Unsupported.into() },
         }
     }
 }
@@ -213,9 +156,7 @@ fn decode_all(
     output: &mut impl Write,
     limit: u64,
 ) -> Result<u64, PumpError> {
-    let decoder = compression
-        .decode(&mut input)
-        .map_err(|source| PumpError::Read { source })?;
+    let decoder = compression.decode(&mut input).map_err(|source| PumpError::Read { source })?;
     let copied = pump(decoder.ok_or(PumpError::Unsupported)?, output, limit);
     if !matches!(copied, Err(PumpError::Limit | PumpError::Write { .. })) {
         pump(input, &mut io::sink(), u64::MAX)?;

@@ -19,11 +19,7 @@ pub(super) fn join(folder: &str, path: &str) -> Option<String> {
 
 /// An entry's own name: like [`join`] onto the root, but any `..` is refused.
 pub(super) fn entry(name: &str) -> Option<String> {
-    if name.split('/').any(|part| part == "..") {
-        None
-    } else {
-        join("", name)
-    }
+    if name.split('/').any(|part| part == "..") { None } else { join("", name) }
 }
 
 /// The folder in which an entry lies.

@@ -16,10 +16,8 @@ const INDEX: &str = "index.json";
 const NAME: &str = "io.containerd.image.name";
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 const ATTESTATION: &str = "vnd.docker.reference.type";
-const CONFIG_TYPES: [&str; 2] = [
-    "application/vnd.oci.image.config.v1+json",
-    "application/vnd.docker.container.image.v1+json",
-];
+const CONFIG_TYPES: [&str; 2] =
+    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 /// An index in an index in an index is someone's joke.
 const MAX_DEPTH: usize = 4;
 
@@ -62,26 +60,14 @@ impl Found {
 }
 
 /// All images below `index.json`; those of one manifest are one image with all its names.
-pub(super) fn images<R: ReadAt>(
-    documents: &Documents<'_, R>,
-) -> Result<Vec<ListedImage>, ArchiveError> {
+pub(super) fn images<R: ReadAt>(documents: &Documents<'_, R>) -> Result<Vec<ListedImage>, ArchiveError> {
     let mut found = Found::default();
     let index = documents.read(INDEX, INDEX)?;
     collect(documents, &index, &[], 0, &mut found)?;
     let merged = found.manifests;
-    let images = merged
-        .into_iter()
-        .map(|(manifest, tags)| image(documents, &manifest, tags));
-    let images: Vec<_> = images
-        .filter_map(Result::transpose)
-        .collect::<Result<_, _>>()?;
-    if images.is_empty() {
-        Err(ArchiveError::NoImages {
-            entry: INDEX.to_owned(),
-        })
-    } else {
-        Ok(images)
-    }
+    let images = merged.into_iter().map(|(manifest, tags)| image(documents, &manifest, tags));
+    let images: Vec<_> = images.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+    if images.is_empty() { Err(ArchiveError::NoImages { entry: INDEX.to_owned() }) } else { Ok(images) }
 }
 
 /// Walks an index down to its manifests. A name on an index holds for all below it.
@@ -94,10 +80,7 @@ fn collect<R: ReadAt>(
 ) -> Result<(), ArchiveError> {
     let raw: RawManifest = index.parse()?;
     let children = raw.manifests.unwrap_or_default();
-    for child in children
-        .iter()
-        .filter(|child| !child.annotations.contains_key(ATTESTATION))
-    {
+    for child in children.iter().filter(|child| !child.annotations.contains_key(ATTESTATION)) {
         let entry = blob(child, &index.entry)?;
         if depth > 0 && !documents.contains(&entry) {
             continue;
@@ -128,27 +111,18 @@ fn image<R: ReadAt>(
     let config = blob(&config, &manifest.entry)?;
     let layers = raw.layers.iter().map(|layer| blob(layer, &manifest.entry));
     let layers = layers.collect::<Result<_, _>>()?;
-    documents
-        .listed(tags, &config, layers, &manifest.entry)
-        .map(Some)
+    documents.listed(tags, &config, layers, &manifest.entry).map(Some)
 }
 
 fn names(descriptor: &RawDescriptor, entry: &str) -> Result<Vec<Reference>, ArchiveError> {
     let is_name = |name: &&String| name.contains([':', '/']);
     let annotations = &descriptor.annotations;
-    let name = annotations
-        .get(NAME)
-        .or_else(|| annotations.get(REF_NAME).filter(is_name));
+    let name = annotations.get(NAME).or_else(|| annotations.get(REF_NAME).filter(is_name));
     name.iter().map(|name| reference(name, entry)).collect()
 }
 
 fn blob(descriptor: &RawDescriptor, entry: &str) -> Result<String, ArchiveError> {
-    let digest: Digest = descriptor
-        .digest
-        .parse()
-        .map_err(|source| ArchiveError::BadDigest {
-            entry: entry.to_owned(),
-            source,
-        })?;
+    let digest: Digest =
+        descriptor.digest.parse().map_err(|source| ArchiveError::BadDigest { entry: entry.to_owned(), source })?;
     Ok(format!("blobs/sha256/{}", digest.hex()))
 }

@@ -22,19 +22,9 @@ pub(super) fn assert_holds(archive: &Archive<Vec<u8>>, samples: &[Sample]) {
         assert_eq!(tags, sample.tags);
         assert_eq!(image.config_json, sample.config());
         assert_eq!(image.config.digest(), Digest::of(&sample.config()));
-        let layers: Vec<_> = image
-            .layers
-            .iter()
-            .map(|layer| content(archive, layer))
-            .collect();
+        let layers: Vec<_> = image.layers.iter().map(|layer| content(archive, layer)).collect();
         assert!(layers == sample.layers);
-        assert!(
-            image
-                .layers
-                .iter()
-                .zip(&layers)
-                .all(|(a, b)| a.size == b.len() as u64)
-        );
+        assert!(image.layers.iter().zip(&layers).all(|(a, b)| a.size == b.len() as u64));
     }
 }
 
@@ -63,11 +53,8 @@ fn every_form_that_engines_write_gives_the_same_images() {
 #[test]
 fn a_layer_named_before_its_link_target_is_found() {
     let bytes = classic(&samples());
-    let names = tar::Archive::new(&bytes[..])
-        .entries()
-        .unwrap()
-        .map(|e| e.unwrap().header().entry_type())
-        .collect::<Vec<_>>();
+    let names =
+        tar::Archive::new(&bytes[..]).entries().unwrap().map(|e| e.unwrap().header().entry_type()).collect::<Vec<_>>();
     let first_link = names.iter().position(|kind| kind.is_symlink()).unwrap();
     assert!(names[first_link..].iter().any(|kind| kind.is_file()));
     assert!(Archive::open(bytes).is_ok());
@@ -75,15 +62,11 @@ fn a_layer_named_before_its_link_target_is_found() {
 
 #[test]
 fn platform_comes_from_the_configuration() {
-    let config =
-        json!({ "os": "linux", "architecture": "arm", "variant": "v7", "rootfs": {} }).to_string();
+    let config = json!({ "os": "linux", "architecture": "arm", "variant": "v7", "rootfs": {} }).to_string();
     let name = format!("{}.json", hex(config.as_bytes()));
     let bytes = Tarball::new()
         .file(&name, &config)
-        .json(
-            "./manifest.json",
-            &json!([{ "Config": name, "RepoTags": null, "Layers": null }]),
-        )
+        .json("./manifest.json", &json!([{ "Config": name, "RepoTags": null, "Layers": null }]))
         .finish();
     let archive = Archive::open(bytes).unwrap();
     let image = &archive.images()[0];
@@ -107,10 +90,7 @@ fn each_shared_layer_is_hashed_once() {
     let mut hashed = 0;
     Archive::open_with(bytes, &Options::default(), &mut |more| hashed += more).unwrap();
     let distinct: std::collections::BTreeSet<_> = samples.iter().flat_map(|s| &s.layers).collect();
-    assert_eq!(
-        hashed,
-        distinct.iter().map(|layer| layer.len() as u64).sum::<u64>()
-    );
+    assert_eq!(hashed, distinct.iter().map(|layer| layer.len() as u64).sum::<u64>());
 }
 
 #[test]
@@ -124,19 +104,14 @@ fn pax_and_gnu_name_records_apply_to_the_next_entry() {
         header.set_size(sample.layers[0].len() as u64);
         header.set_cksum();
         if with_pax {
-            builder
-                .append_pax_extensions([("path", long.as_bytes()), ("comment", b"x")])
-                .unwrap();
+            builder.append_pax_extensions([("path", long.as_bytes()), ("comment", b"x")]).unwrap();
             header.set_path("other").unwrap();
             header.set_cksum();
             builder.append(&header, &sample.layers[0][..]).unwrap();
         } else {
-            builder
-                .append_data(&mut header, &long, &sample.layers[0][..])
-                .unwrap();
+            builder.append_data(&mut header, &long, &sample.layers[0][..]).unwrap();
         }
-        let manifest =
-            json!([{ "Config": "c", "RepoTags": ["long:1"], "Layers": [long] }]).to_string();
+        let manifest = json!([{ "Config": "c", "RepoTags": ["long:1"], "Layers": [long] }]).to_string();
         for (name, bytes) in [("c", &config[..]), ("manifest.json", manifest.as_bytes())] {
             let mut header = tar::Header::new_gnu();
             header.set_size(bytes.len() as u64);
@@ -158,25 +133,19 @@ fn indexes_give_the_platforms_that_are_there() {
     let manifest = json!({ "config": { "mediaType": config_type, "digest": digest(&config) },
         "layers": [{ "digest": digest(&base) }] })
     .to_string();
-    let artefact = json!({ "config": { "mediaType": "application/x", "digest": digest(&config) } })
-        .to_string();
+    let artefact = json!({ "config": { "mediaType": "application/x", "digest": digest(&config) } }).to_string();
     let absent = digest(b"absent");
     let index = json!({ "manifests": [
         { "digest": digest(manifest.as_bytes()) }, { "digest": absent }, { "digest": digest(artefact.as_bytes()) },
         { "digest": absent, "annotations": { "vnd.docker.reference.type": "attestation-manifest" } },
-    ] }).to_string();
+    ] })
+    .to_string();
     let top = json!({ "manifests": [{ "digest": digest(index.as_bytes()),
         "annotations": { "org.opencontainers.image.ref.name": "multi:1" } }] });
-    let blobs = [
-        &config,
-        &base,
-        manifest.as_bytes(),
-        artefact.as_bytes(),
-        index.as_bytes(),
-    ];
-    let tarball = blobs.iter().fold(Tarball::new(), |tarball, bytes| {
-        tarball.file(&format!("blobs/sha256/{}", hex(bytes)), bytes)
-    });
+    let blobs = [&config, &base, manifest.as_bytes(), artefact.as_bytes(), index.as_bytes()];
+    let tarball = blobs
+        .iter()
+        .fold(Tarball::new(), |tarball, bytes| tarball.file(&format!("blobs/sha256/{}", hex(bytes)), bytes));
     let archive = Archive::open(tarball.json("index.json", &top).finish()).unwrap();
     assert_holds(&archive, std::slice::from_ref(&sample));
 }

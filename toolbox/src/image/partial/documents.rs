@@ -29,12 +29,7 @@ struct Descriptor {
 
 impl Descriptor {
     fn new(media_type: &'static str, digest: Digest, size: u64) -> Self {
-        Self {
-            media_type,
-            digest,
-            size,
-            annotations: BTreeMap::new(),
-        }
+        Self { media_type, digest, size, annotations: BTreeMap::new() }
     }
 }
 
@@ -65,17 +60,11 @@ struct DockerImage {
 
 /// The OCI manifest of an image with all its layers, whether they are sent or not.
 pub(super) fn manifest(image: &ArchivedImage) -> Vec<u8> {
-    let layer = |layer: &super::ArchivedLayer| {
-        Descriptor::new(LAYER_TYPE, layer.diff_id.digest(), layer.size)
-    };
+    let layer = |layer: &super::ArchivedLayer| Descriptor::new(LAYER_TYPE, layer.diff_id.digest(), layer.size);
     json(&Manifest {
         schema_version: 2,
         media_type: MANIFEST_TYPE,
-        config: Descriptor::new(
-            CONFIG_TYPE,
-            image.config.digest(),
-            image.config_json.len() as u64,
-        ),
+        config: Descriptor::new(CONFIG_TYPE, image.config.digest(), image.config_json.len() as u64),
         layers: image.layers.iter().map(layer).collect(),
     })
 }
@@ -83,18 +72,10 @@ pub(super) fn manifest(image: &ArchivedImage) -> Vec<u8> {
 /// `index.json`, `manifest.json` and `oci-layout`.
 pub(super) fn top_level(images: &[&ArchivedImage]) -> [(&'static str, Vec<u8>); 3] {
     let manifests = images.iter().flat_map(|image| descriptors(image)).collect();
-    let index = Index {
-        schema_version: 2,
-        media_type: INDEX_TYPE,
-        manifests,
-    };
+    let index = Index { schema_version: 2, media_type: INDEX_TYPE, manifests };
     let docker: Vec<_> = images.iter().map(|image| docker_image(image)).collect();
     let layout = BTreeMap::from([("imageLayoutVersion", "1.0.0")]);
-    [
-        ("index.json", json(&index)),
-        ("manifest.json", json(&docker)),
-        ("oci-layout", json(&layout)),
-    ]
+    [("index.json", json(&index)), ("manifest.json", json(&docker)), ("oci-layout", json(&layout))]
 }
 
 /// One descriptor for each name, since annotations hold one.
@@ -107,11 +88,7 @@ fn descriptors(image: &ArchivedImage) -> Vec<Descriptor> {
         descriptor
     };
     let named: Vec<_> = tagged(image).map(named).collect();
-    if named.is_empty() {
-        vec![Descriptor::new(MANIFEST_TYPE, digest, size)]
-    } else {
-        named
-    }
+    if named.is_empty() { vec![Descriptor::new(MANIFEST_TYPE, digest, size)] } else { named }
 }
 
 fn docker_image(image: &ArchivedImage) -> DockerImage {
@@ -119,11 +96,7 @@ fn docker_image(image: &ArchivedImage) -> DockerImage {
     DockerImage {
         config: blob(image.config.digest()),
         repo_tags: (!names.is_empty()).then_some(names),
-        layers: image
-            .layers
-            .iter()
-            .map(|layer| blob(layer.diff_id.digest()))
-            .collect(),
+        layers: image.layers.iter().map(|layer| blob(layer.diff_id.digest())).collect(),
     }
 }
 
@@ -131,10 +104,7 @@ fn docker_image(image: &ArchivedImage) -> DockerImage {
 fn tagged(image: &ArchivedImage) -> impl Iterator<Item = (String, String)> {
     image.tags.iter().filter_map(|name: &Reference| {
         let tag = name.tag()?;
-        Some((
-            format!("{}/{}:{tag}", name.domain(), name.path()),
-            tag.to_owned(),
-        ))
+        Some((format!("{}/{}:{tag}", name.domain(), name.path()), tag.to_owned()))
     })
 }
 

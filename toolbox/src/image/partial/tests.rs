@@ -17,10 +17,7 @@ fn entries(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
         let mut entry = entry.unwrap();
         let mut content = Vec::new();
         io::copy(&mut entry, &mut content).unwrap();
-        (
-            entry.path().unwrap().to_string_lossy().into_owned(),
-            content,
-        )
+        (entry.path().unwrap().to_string_lossy().into_owned(), content)
     };
     archive.entries().unwrap().map(read).collect()
 }
@@ -39,27 +36,17 @@ fn clock() -> Archive<Vec<u8>> {
 
 fn by_tag<'a>(archive: &'a Archive<Vec<u8>>, name: &str) -> &'a ArchivedImage {
     let name = name.parse().unwrap();
-    archive
-        .images()
-        .iter()
-        .find(|image| image.tags.contains(&name))
-        .unwrap()
+    archive.images().iter().find(|image| image.tags.contains(&name)).unwrap()
 }
 
 #[test]
 fn source_form_does_not_show_in_what_is_written() {
-    let samples = [
-        Sample::new("x:1", &["a", "b", "a"]),
-        Sample::new("y:1", &["a", "c"]),
-    ];
+    let samples = [Sample::new("x:1", &["a", "b", "a"]), Sample::new("y:1", &["a", "c"])];
     let from_classic = Archive::open(classic(&samples)).unwrap();
     let expected = written(&full(&from_classic), &from_classic);
     for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
         let archive = Archive::open(layout(&samples, compression, true)).unwrap();
-        assert!(
-            written(&full(&archive), &archive) == expected,
-            "{compression}"
-        );
+        assert!(written(&full(&archive), &archive) == expected, "{compression}");
     }
 }
 
@@ -69,11 +56,7 @@ fn what_was_written_reads_back_and_writes_the_same_again() {
     let first = written(&full(&archive), &archive);
     let again = Archive::open(first.clone()).unwrap();
     let diff_ids = |archive: &Archive<Vec<u8>>| {
-        archive
-            .images()
-            .iter()
-            .map(|i| (i.config, (i.tags.clone(), i.diff_ids())))
-            .collect::<BTreeMap<_, _>>()
+        archive.images().iter().map(|i| (i.config, (i.tags.clone(), i.diff_ids()))).collect::<BTreeMap<_, _>>()
     };
     assert_eq!(diff_ids(&again), diff_ids(&archive));
     assert!(written(&full(&again), &again) == first);
@@ -88,12 +71,7 @@ fn held_layers_are_named_but_not_sent() {
     assert_eq!(sent, [image.layers[2].diff_id]);
     let bytes = written(&plan, &archive);
     let manifest = String::from_utf8(entries(&bytes)["manifest.json"].clone()).unwrap();
-    assert!(
-        image
-            .layers
-            .iter()
-            .all(|layer| manifest.contains(&layer.diff_id.digest().hex()))
-    );
+    assert!(image.layers.iter().all(|layer| manifest.contains(&layer.diff_id.digest().hex())));
     let error = Archive::open(bytes).unwrap_err();
     assert!(matches!(error, ArchiveError::Missing { .. }), "{error}");
 }
@@ -101,16 +79,11 @@ fn held_layers_are_named_but_not_sent() {
 #[test]
 fn a_layer_held_for_one_image_is_sent_when_another_needs_it() {
     let archive = clock();
-    let (backend, frontend) = (
-        by_tag(&archive, "clock-backend"),
-        by_tag(&archive, "clock-frontend"),
-    );
+    let (backend, frontend) = (by_tag(&archive, "clock-backend"), by_tag(&archive, "clock-frontend"));
     let plan = PartialArchive::plan([(backend, 3), (frontend, 2)]);
     let sent: Vec<_> = plan.layers().map(|layer| layer.diff_id).collect();
     // "base" comes again at the top of the frontend.
-    assert!(
-        sent.contains(&frontend.layers[3].diff_id) && sent.contains(&frontend.layers[2].diff_id)
-    );
+    assert!(sent.contains(&frontend.layers[3].diff_id) && sent.contains(&frontend.layers[2].diff_id));
     assert_eq!(sent.len(), 2);
 }
 
@@ -136,26 +109,12 @@ fn names_are_full_and_every_tag_is_listed() {
     image.tags.push("localhost:5000/clock:2".parse().unwrap());
     let entries = entries(&written(&PartialArchive::plan([(&image, 0)]), &archive));
     let index: serde_json::Value = serde_json::from_slice(&entries["index.json"]).unwrap();
-    let annotation = |n: usize, key: &str| {
-        index["manifests"][n]["annotations"][key]
-            .as_str()
-            .unwrap()
-            .to_owned()
-    };
-    assert_eq!(
-        annotation(0, "io.containerd.image.name"),
-        "docker.io/library/clock-backend:latest"
-    );
+    let annotation = |n: usize, key: &str| index["manifests"][n]["annotations"][key].as_str().unwrap().to_owned();
+    assert_eq!(annotation(0, "io.containerd.image.name"), "docker.io/library/clock-backend:latest");
     assert_eq!(annotation(0, "org.opencontainers.image.ref.name"), "latest");
-    assert_eq!(
-        annotation(1, "io.containerd.image.name"),
-        "localhost:5000/clock:2"
-    );
+    assert_eq!(annotation(1, "io.containerd.image.name"), "localhost:5000/clock:2");
     let manifest: serde_json::Value = serde_json::from_slice(&entries["manifest.json"]).unwrap();
-    assert_eq!(
-        manifest[0]["RepoTags"][0],
-        "docker.io/library/clock-backend:latest"
-    );
+    assert_eq!(manifest[0]["RepoTags"][0], "docker.io/library/clock-backend:latest");
     assert_eq!(manifest[0]["RepoTags"][1], "localhost:5000/clock:2");
 }
 
@@ -168,8 +127,7 @@ fn an_image_listed_twice_is_written_once_with_all_names_and_layers() {
     let plan = PartialArchive::plan([(image, 3), (&alias, 1)]);
     assert_eq!(plan.layers().count(), 2);
     let bytes = written(&plan, &archive);
-    let manifest: serde_json::Value =
-        serde_json::from_slice(&entries(&bytes)["manifest.json"]).unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&entries(&bytes)["manifest.json"]).unwrap();
     assert_eq!(manifest.as_array().unwrap().len(), 1);
     assert_eq!(manifest[0]["RepoTags"].as_array().unwrap().len(), 2);
 }
@@ -180,11 +138,7 @@ impl Write for Full {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let taken = buffer.len().min(self.0);
         self.0 -= taken;
-        if taken == 0 {
-            Err(io::ErrorKind::BrokenPipe.into())
-        } else {
-            Ok(taken)
-        }
+        if taken == 0 { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(taken) }
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -4,9 +4,7 @@ use super::*;
 const PLENTY: u64 = 1 << 30;
 
 fn sample() -> Vec<u8> {
-    (0..1_000_000_u32)
-        .flat_map(|n| (n.wrapping_mul(2_654_435_761) >> 8).to_le_bytes())
-        .collect()
+    (0..1_000_000_u32).flat_map(|n| (n.wrapping_mul(2_654_435_761) >> 8).to_le_bytes()).collect()
 }
 
 fn run(input: impl Read, limit: u64) -> Result<(Spooled, Vec<u8>), SpoolError> {
@@ -21,25 +19,14 @@ fn every_compression_arrives_as_the_same_bytes() {
         let packed = compress(compression, &plain);
         let (spooled, out) = run(&packed[..], PLENTY).unwrap();
         let (received, written) = (packed.len() as u64, plain.len() as u64);
-        assert_eq!(
-            spooled,
-            Spooled {
-                received,
-                written,
-                compression
-            }
-        );
+        assert_eq!(spooled, Spooled { received, written, compression });
         assert!(out == plain, "{compression}");
     }
 }
 
 #[test]
 fn several_gzip_members_are_one_stream() {
-    let twice = [
-        compress(Compression::Gzip, b"ab"),
-        compress(Compression::Gzip, b"cd"),
-    ]
-    .concat();
+    let twice = [compress(Compression::Gzip, b"ab"), compress(Compression::Gzip, b"cd")].concat();
     assert_eq!(run(&twice[..], PLENTY).unwrap().1, b"abcd");
 }
 
@@ -47,10 +34,7 @@ fn several_gzip_members_are_one_stream() {
 fn progress_adds_up_to_what_arrived() {
     let packed = compress(Compression::Zstd, &sample());
     let mut told = 0;
-    spool(&packed[..], &mut io::sink(), PLENTY, &mut |bytes| {
-        told += bytes
-    })
-    .unwrap();
+    spool(&packed[..], &mut io::sink(), PLENTY, &mut |bytes| told += bytes).unwrap();
     assert_eq!(told, packed.len() as u64);
 }
 
@@ -75,10 +59,7 @@ fn a_damaged_stream_is_told_from_a_failing_source() {
         let length = packed.len();
         packed[length / 3..length / 2].fill(0xff);
         let error = run(&packed[..], PLENTY).unwrap_err();
-        assert!(
-            matches!(error, SpoolError::Corrupt { .. }),
-            "{compression}: {error:?}"
-        );
+        assert!(matches!(error, SpoolError::Corrupt { .. }), "{compression}: {error:?}");
     }
 }
 
@@ -111,10 +92,7 @@ fn a_bomb_stops_at_the_limit() {
         let mut out = Vec::new();
         let packed = compress(compression, &zeros);
         let error = spool(&packed[..], &mut out, 1 << 20, &mut |_| ()).unwrap_err();
-        assert!(
-            matches!(error, SpoolError::TooLarge { limit: 0x10_0000 }),
-            "{error:?}"
-        );
+        assert!(matches!(error, SpoolError::TooLarge { limit: 0x10_0000 }), "{error:?}");
         assert!(out.len() <= 1 << 20);
     }
 }
@@ -128,16 +106,7 @@ fn exactly_the_limit_is_allowed() {
 fn a_full_disk_is_named_with_the_bytes_before_it() {
     let mut small = [0; 1000];
     let error = spool(&sample()[..], &mut &mut small[..], PLENTY, &mut |_| ()).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            SpoolError::Write {
-                written: 0..=1000,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    assert!(matches!(error, SpoolError::Write { written: 0..=1000, .. }), "{error:?}");
 }
 
 #[test]

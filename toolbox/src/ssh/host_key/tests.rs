@@ -103,24 +103,15 @@ fn pins_replace_the_files() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), format!("web {}", line(1))).unwrap();
     let pinned = policy(22, &[line(2)], vec![file.path().to_owned()]);
-    assert_eq!(
-        name(&pinned.check_at(&private(2).public_key().clone().into(), NOW)),
-        "ok"
-    );
+    assert_eq!(name(&pinned.check_at(&private(2).public_key().clone().into(), NOW)), "ok");
     let refused = pinned.check_at(&private(1).public_key().clone().into(), NOW);
     assert_eq!(name(&refused), "changed");
-    assert!(
-        refused
-            .unwrap_err()
-            .to_string()
-            .contains("toolbox_host_key of vm in the inventory has SHA256:")
-    );
+    assert!(refused.unwrap_err().to_string().contains("toolbox_host_key of vm in the inventory has SHA256:"));
 }
 
 #[test]
 fn a_pin_of_another_type_is_not_the_one_on_file() {
-    let verdict = policy(22, &[ECDSA.to_owned()], vec![])
-        .check_at(&private(1).public_key().clone().into(), NOW);
+    let verdict = policy(22, &[ECDSA.to_owned()], vec![]).check_at(&private(1).public_key().clone().into(), NOW);
     assert_eq!(name(&verdict), "changed");
 }
 
@@ -130,35 +121,12 @@ fn an_unknown_key_comes_with_the_line_that_would_trust_it() {
         .check_at(&private(1).public_key().clone().into(), NOW)
         .unwrap_err();
     let hint = error.hint().unwrap();
-    let SshError::HostKeyUnknown(unknown) = error else {
-        panic!("{error}")
-    };
+    let SshError::HostKeyUnknown(unknown) = error else { panic!("{error}") };
     assert_eq!(unknown.line, format!("[web]:2222 {}", line(1)));
-    assert_eq!(
-        unknown.fingerprint,
-        private(1)
-            .public_key()
-            .fingerprint(HashAlg::Sha256)
-            .to_string()
-    );
-    assert_eq!(
-        (
-            unknown.files.len(),
-            unknown.other_types.len(),
-            unknown.skipped.len()
-        ),
-        (1, 1, 1)
-    );
-    assert!(
-        hint.contains(&unknown.line) && hint.contains("ssh_host_ed25519_key.pub"),
-        "{hint}"
-    );
-    assert_eq!(
-        name(
-            &policy_at(2222, &unknown.line).check_at(&private(1).public_key().clone().into(), NOW)
-        ),
-        "ok"
-    );
+    assert_eq!(unknown.fingerprint, private(1).public_key().fingerprint(HashAlg::Sha256).to_string());
+    assert_eq!((unknown.files.len(), unknown.other_types.len(), unknown.skipped.len()), (1, 1, 1));
+    assert!(hint.contains(&unknown.line) && hint.contains("ssh_host_ed25519_key.pub"), "{hint}");
+    assert_eq!(name(&policy_at(2222, &unknown.line).check_at(&private(1).public_key().clone().into(), NOW)), "ok");
 }
 
 #[test]
@@ -167,41 +135,18 @@ fn a_changed_key_comes_with_every_line_on_file() {
         .check_at(&private(1).public_key().clone().into(), NOW)
         .unwrap_err();
     let hint = error.hint().unwrap();
-    let SshError::HostKeyChanged(changed) = error else {
-        panic!("{error}")
-    };
-    let expected: Vec<_> = [2, 3]
-        .map(|seed| {
-            private(seed)
-                .public_key()
-                .fingerprint(HashAlg::Sha256)
-                .to_string()
-        })
-        .into();
-    assert_eq!(
-        changed
-            .on_file
-            .iter()
-            .map(|(fingerprint, _)| fingerprint.clone())
-            .collect::<Vec<_>>(),
-        expected
-    );
-    assert!(
-        hint.contains("line 2 of") && hint.contains("ssh-keygen -R web -f "),
-        "{hint}"
-    );
+    let SshError::HostKeyChanged(changed) = error else { panic!("{error}") };
+    let expected: Vec<_> =
+        [2, 3].map(|seed| private(seed).public_key().fingerprint(HashAlg::Sha256).to_string()).into();
+    assert_eq!(changed.on_file.iter().map(|(fingerprint, _)| fingerprint.clone()).collect::<Vec<_>>(), expected);
+    assert!(hint.contains("line 2 of") && hint.contains("ssh-keygen -R web -f "), "{hint}");
 }
 
 #[test]
 fn the_type_on_file_is_asked_for_first() {
     let first = |text: &str| policy_at(22, text).algorithms()[0].clone();
     assert_eq!(first(""), Algorithm::Ed25519);
-    assert_eq!(
-        first(&format!("web {ECDSA}")),
-        Algorithm::Ecdsa {
-            curve: EcdsaCurve::NistP256
-        }
-    );
+    assert_eq!(first(&format!("web {ECDSA}")), Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 });
     assert_eq!(first(&format!("db {ECDSA}")), Algorithm::Ed25519);
     let all = policy_at(22, &format!("web {ECDSA}")).algorithms();
     assert_eq!(all.len(), acceptable_algorithms().len());
@@ -210,21 +155,9 @@ fn the_type_on_file_is_asked_for_first() {
 
 #[test]
 fn certificates_are_asked_for_only_where_an_authority_is_on_file() {
-    assert!(
-        policy_at(22, &format!("web {}", line(9)))
-            .certificate_algorithms()
-            .is_empty()
-    );
-    assert!(
-        policy_at(22, &format!("@cert-authority db {}", line(9)))
-            .certificate_algorithms()
-            .is_empty()
-    );
-    assert!(
-        !policy_at(22, &format!("@cert-authority * {}", line(9)))
-            .certificate_algorithms()
-            .is_empty()
-    );
+    assert!(policy_at(22, &format!("web {}", line(9))).certificate_algorithms().is_empty());
+    assert!(policy_at(22, &format!("@cert-authority db {}", line(9))).certificate_algorithms().is_empty());
+    assert!(!policy_at(22, &format!("@cert-authority * {}", line(9))).certificate_algorithms().is_empty());
 }
 
 /// A certificate for key 1, signed by key 9, changed by `change` before it is signed.
@@ -238,11 +171,7 @@ fn certificate(change: impl FnOnce(&mut Builder)) -> Certificate {
 
 fn host_certificate(principal: &str) -> Certificate {
     certificate(|builder| {
-        builder
-            .cert_type(CertType::Host)
-            .unwrap()
-            .valid_principal(principal)
-            .unwrap();
+        builder.cert_type(CertType::Host).unwrap().valid_principal(principal).unwrap();
     })
 }
 
@@ -254,14 +183,8 @@ fn certificate_verdict(text: &str, port: u16, certificate: Certificate, now: u64
 fn a_certificate_of_an_authority_on_file_is_accepted_for_its_host() {
     let authority = format!("@cert-authority * {}", line(9));
     for principal in ["web", "WEB", "w*"] {
-        assert_eq!(
-            certificate_verdict(&authority, 22, host_certificate(principal), NOW),
-            "ok"
-        );
-        assert_eq!(
-            certificate_verdict(&authority, 2222, host_certificate(principal), NOW),
-            "ok"
-        );
+        assert_eq!(certificate_verdict(&authority, 22, host_certificate(principal), NOW), "ok");
+        assert_eq!(certificate_verdict(&authority, 2222, host_certificate(principal), NOW), "ok");
     }
 }
 
@@ -269,25 +192,13 @@ fn a_certificate_of_an_authority_on_file_is_accepted_for_its_host() {
 fn a_certificate_is_refused_when_it_is_not_for_this_host_now() {
     let authority = format!("@cert-authority * {}", line(9));
     let user = certificate(|builder| {
-        builder
-            .cert_type(CertType::User)
-            .unwrap()
-            .valid_principal("web")
-            .unwrap();
+        builder.cert_type(CertType::User).unwrap().valid_principal("web").unwrap();
     });
     let everybody = certificate(|builder| {
-        builder
-            .cert_type(CertType::Host)
-            .unwrap()
-            .all_principals_valid()
-            .unwrap();
+        builder.cert_type(CertType::Host).unwrap().all_principals_valid().unwrap();
     });
     let critical = certificate(|builder| {
-        builder
-            .cert_type(CertType::Host)
-            .unwrap()
-            .valid_principal("web")
-            .unwrap();
+        builder.cert_type(CertType::Host).unwrap().valid_principal("web").unwrap();
         builder.critical_option("force-command", "x").unwrap();
     });
     let table = [
@@ -300,11 +211,7 @@ fn a_certificate_is_refused_when_it_is_not_for_this_host_now() {
     ];
     for (certificate, now) in table {
         let shown = format!("{certificate:?} at {now}");
-        assert_eq!(
-            certificate_verdict(&authority, 22, certificate, now),
-            "certificate refused",
-            "{shown}"
-        );
+        assert_eq!(certificate_verdict(&authority, 22, certificate, now), "certificate refused", "{shown}");
     }
 }
 
@@ -312,23 +219,9 @@ fn a_certificate_is_refused_when_it_is_not_for_this_host_now() {
 fn a_certificate_of_a_stranger_counts_as_its_bare_key() {
     let certificate = || host_certificate("web");
     assert_eq!(certificate_verdict("", 22, certificate(), NOW), "unknown");
-    assert_eq!(
-        certificate_verdict(
-            &format!("@cert-authority * {}", line(8)),
-            22,
-            certificate(),
-            NOW
-        ),
-        "unknown"
-    );
-    assert_eq!(
-        certificate_verdict(&format!("web {}", line(1)), 22, certificate(), NOW),
-        "ok"
-    );
-    assert_eq!(
-        certificate_verdict(&format!("web {}", line(2)), 22, certificate(), NOW),
-        "changed"
-    );
+    assert_eq!(certificate_verdict(&format!("@cert-authority * {}", line(8)), 22, certificate(), NOW), "unknown");
+    assert_eq!(certificate_verdict(&format!("web {}", line(1)), 22, certificate(), NOW), "ok");
+    assert_eq!(certificate_verdict(&format!("web {}", line(2)), 22, certificate(), NOW), "changed");
 }
 
 #[test]
@@ -336,10 +229,6 @@ fn a_revoked_authority_or_key_takes_its_certificates_along() {
     let authority = format!("@cert-authority * {}", line(9));
     for seed in [1, 9] {
         let text = format!("{authority}\n@revoked * {}", line(seed));
-        assert_eq!(
-            certificate_verdict(&text, 22, host_certificate("web"), NOW),
-            "revoked",
-            "{seed}"
-        );
+        assert_eq!(certificate_verdict(&text, 22, host_certificate("web"), NOW), "revoked", "{seed}");
     }
 }

@@ -34,23 +34,13 @@ impl Entry {
         let (marker, rest) = split_marker(line)?;
         let (hosts, key) = split_word(rest);
         let (hosts, key) = (Hosts::parse(hosts)?, parse_key(key)?);
-        Ok(Some(Self {
-            marker,
-            hosts,
-            key,
-            place,
-        }))
+        Ok(Some(Self { marker, hosts, key, place }))
     }
 
     /// Reads a public key line from the inventory, which may start with a marker too.
     pub(super) fn from_pin(line: &str, place: Place) -> Result<Self, String> {
         let (marker, key) = split_marker(line.trim())?;
-        Ok(Self {
-            marker,
-            hosts: Hosts::Any,
-            key: parse_key(key)?,
-            place,
-        })
+        Ok(Self { marker, hosts: Hosts::Any, key: parse_key(key)?, place })
     }
 
     pub(super) fn is_about(&self, host: &str) -> bool {

@@ -18,9 +18,7 @@ pub(super) enum Hosts {
 impl Hosts {
     pub(super) fn parse(field: &str) -> Result<Self, String> {
         if !field.starts_with('|') {
-            return Ok(Self::Patterns(
-                field.split(',').map(str::to_ascii_lowercase).collect(),
-            ));
+            return Ok(Self::Patterns(field.split(',').map(str::to_ascii_lowercase).collect()));
         }
         match field.parse() {
             Ok(HostPatterns::HashedName { salt, hash }) => Ok(Self::Hashed { salt, hash }),
@@ -62,8 +60,7 @@ fn hash_of(salt: &[u8], host: &str) -> Option<[u8; 20]> {
 /// Walks both once and goes back to the last `*` on a mismatch, so that no pattern takes exponential
 /// time.
 pub(in crate::ssh) fn glob(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) =
-        (pattern.chars().collect(), text.chars().collect());
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {

@@ -38,58 +38,19 @@ fn lines_are_about_the_hosts_that_they_name() {
         ("web?", "web12", 22, false),
         ("*", "anything", 2222, true),
         ("[*.example.com]:2222", "web.example.com", 2222, true),
-        (
-            "*.example.com,!web.example.com",
-            "web.example.com",
-            22,
-            false,
-        ),
-        (
-            "!web.example.com,*.example.com",
-            "web.example.com",
-            22,
-            false,
-        ),
+        ("*.example.com,!web.example.com", "web.example.com", 22, false),
+        ("!web.example.com,*.example.com", "web.example.com", 22, false),
         ("*.example.com,!web.example.com", "db.example.com", 22, true),
         ("!web", "db", 22, false),
         // Written by `ssh-keygen -H` for Web.Example.com and [web.example.com]:2222.
-        (
-            "|1|ooasV6hT39RRsh6KxhmSwaRtoW8=|hT6RKJZSI0HfvfbGLaJr55876mM=",
-            "web.example.com",
-            22,
-            true,
-        ),
-        (
-            "|1|ooasV6hT39RRsh6KxhmSwaRtoW8=|hT6RKJZSI0HfvfbGLaJr55876mM=",
-            "WEB.example.com",
-            22,
-            true,
-        ),
-        (
-            "|1|ooasV6hT39RRsh6KxhmSwaRtoW8=|hT6RKJZSI0HfvfbGLaJr55876mM=",
-            "web.example.com",
-            2222,
-            false,
-        ),
-        (
-            "|1|ooasV6hT39RRsh6KxhmSwaRtoW8=|hT6RKJZSI0HfvfbGLaJr55876mM=",
-            "web.example.org",
-            22,
-            false,
-        ),
-        (
-            "|1|GMzWCjpT2a1CrE91bJyvdkI5oQw=|9Xdn5oK9qfoSUka5iwW+33tv+Xc=",
-            "web.example.com",
-            2222,
-            true,
-        ),
+        ("|1|ooasV6hT39RRsh6KxhmSwaRtoW8=|hT6RKJZSI0HfvfbGLaJr55876mM=", "web.example.com", 22, true),
+        ("|1|ooasV6hT39RRsh6KxhmSwaRtoW8=|hT6RKJZSI0HfvfbGLaJr55876mM=", "WEB.example.com", 22, true),
+        ("|1|ooasV6hT39RRsh6KxhmSwaRtoW8=|hT6RKJZSI0HfvfbGLaJr55876mM=", "web.example.com", 2222, false),
+        ("|1|ooasV6hT39RRsh6KxhmSwaRtoW8=|hT6RKJZSI0HfvfbGLaJr55876mM=", "web.example.org", 22, false),
+        ("|1|GMzWCjpT2a1CrE91bJyvdkI5oQw=|9Xdn5oK9qfoSUka5iwW+33tv+Xc=", "web.example.com", 2222, true),
     ];
     for (hosts, address, port, expected) in table {
-        assert_eq!(
-            about(hosts, address, port),
-            expected,
-            "{hosts} about {address} port {port}"
-        );
+        assert_eq!(about(hosts, address, port), expected, "{hosts} about {address} port {port}");
     }
 }
 
@@ -97,10 +58,7 @@ fn lines_are_about_the_hosts_that_they_name() {
 fn white_space_comments_and_line_ends_do_not_matter() {
     let texts = [
         format!("web {ECDSA}"),
-        format!(
-            "\tweb\t{}  some one@some where\r\n",
-            ECDSA.replace(' ', "\t \t")
-        ),
+        format!("\tweb\t{}  some one@some where\r\n", ECDSA.replace(' ', "\t \t")),
         format!("# web {ECDSA}\n\n   \n  # indented\n  web  {ECDSA}\n"),
         format!("@revoked \t web {ECDSA}"),
     ];
@@ -113,14 +71,9 @@ fn white_space_comments_and_line_ends_do_not_matter() {
 
 #[test]
 fn markers_are_told_apart() {
-    let known = known(&format!(
-        "@revoked web {ECDSA}\n@cert-authority web {ECDSA}\nweb {ECDSA}\n"
-    ));
+    let known = known(&format!("@revoked web {ECDSA}\n@cert-authority web {ECDSA}\nweb {ECDSA}\n"));
     let markers: Vec<_> = known.about("web").map(Entry::marker).collect();
-    assert_eq!(
-        markers,
-        [Some(Marker::Revoked), Some(Marker::CertAuthority), None]
-    );
+    assert_eq!(markers, [Some(Marker::Revoked), Some(Marker::CertAuthority), None]);
 }
 
 #[test]
@@ -139,9 +92,7 @@ fn a_malformed_line_is_skipped_with_its_place_and_hides_no_other() {
     for line in malformed {
         let known = known(&format!("{line}\nweb {ECDSA}\n"));
         assert_eq!(known.about("web").count(), 1, "{line}");
-        let [skipped] = known.skipped() else {
-            panic!("{line} was not skipped")
-        };
+        let [skipped] = known.skipped() else { panic!("{line} was not skipped") };
         assert_eq!(skipped.place.to_string(), "/kh:1");
         assert!(!skipped.reason.is_empty());
     }
@@ -150,18 +101,12 @@ fn a_malformed_line_is_skipped_with_its_place_and_hides_no_other() {
 #[test]
 fn places_count_lines_from_one() {
     let known = known(&format!("\n# x\nweb {ECDSA}\n"));
-    assert_eq!(
-        known.about("web").next().unwrap().place().to_string(),
-        "/kh:3"
-    );
+    assert_eq!(known.about("web").next().unwrap().place().to_string(), "/kh:3");
 }
 
 #[test]
 fn missing_and_empty_files_are_fine_and_remembered() {
-    let files = [
-        PathBuf::from("/nonexistent/known_hosts"),
-        PathBuf::from("/dev/null"),
-    ];
+    let files = [PathBuf::from("/nonexistent/known_hosts"), PathBuf::from("/dev/null")];
     let known = KnownHosts::load(&files).unwrap();
     assert_eq!(known.files(), files);
     assert_eq!(known.about("web").count(), 0);
@@ -170,15 +115,7 @@ fn missing_and_empty_files_are_fine_and_remembered() {
 #[test]
 fn bytes_that_are_no_text_hide_only_their_line() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(
-        file.path(),
-        [
-            b"\xff\xfe \xff\n".as_slice(),
-            format!("web {ECDSA}\n").as_bytes(),
-        ]
-        .concat(),
-    )
-    .unwrap();
+    fs::write(file.path(), [b"\xff\xfe \xff\n".as_slice(), format!("web {ECDSA}\n").as_bytes()].concat()).unwrap();
     let known = KnownHosts::load(&[file.path().to_owned()]).unwrap();
     assert_eq!(known.about("web").count(), 1);
     assert_eq!(known.skipped().len(), 1);
@@ -189,39 +126,22 @@ fn an_unreadable_file_is_an_error_that_names_it() {
     // A directory cannot be read as a file, by root neither.
     let directory = tempfile::tempdir().unwrap();
     let error = KnownHosts::load(&[directory.path().to_owned()]).unwrap_err();
-    assert!(
-        matches!(&error, SshError::KnownHostsUnreadable { file, .. } if file == directory.path())
-    );
+    assert!(matches!(&error, SshError::KnownHostsUnreadable { file, .. } if file == directory.path()));
     assert!(error.hint().unwrap().contains("chmod"));
 }
 
 #[test]
 fn pins_are_about_their_host_whatever_it_is_called() {
-    let known = KnownHosts::pinned(
-        "vm",
-        &[format!("{ECDSA} root@vm"), format!("@revoked {ECDSA}")],
-    )
-    .unwrap();
+    let known = KnownHosts::pinned("vm", &[format!("{ECDSA} root@vm"), format!("@revoked {ECDSA}")]).unwrap();
     assert_eq!(known.about("[10.0.0.5]:2222").count(), 2);
-    assert_eq!(
-        known.about("x").next().unwrap().place().to_string(),
-        "toolbox_host_key of vm in the inventory"
-    );
+    assert_eq!(known.about("x").next().unwrap().place().to_string(), "toolbox_host_key of vm in the inventory");
 }
 
 #[test]
 fn a_malformed_pin_is_an_error_that_names_host_and_line() {
-    for line in [
-        "",
-        "ssh-ed25519",
-        "vm ssh-ed25519 AAAA",
-        "SHA256:abc",
-        "@x ssh-ed25519 AAAA",
-    ] {
+    for line in ["", "ssh-ed25519", "vm ssh-ed25519 AAAA", "SHA256:abc", "@x ssh-ed25519 AAAA"] {
         let error = KnownHosts::pinned("vm", &[line.to_owned()]).unwrap_err();
-        assert!(
-            matches!(&error, SshError::PinMalformed { name, line: given, .. } if name == "vm" && given == line)
-        );
+        assert!(matches!(&error, SshError::PinMalformed { name, line: given, .. } if name == "vm" && given == line));
     }
 }
 

@@ -11,10 +11,7 @@ pub(super) fn refusal(bytes: Vec<u8>) -> ArchiveError {
 }
 
 pub(super) fn refusal_within(bytes: Vec<u8>, limits: Limits) -> ArchiveError {
-    let options = Options {
-        limits,
-        ..Options::default()
-    };
+    let options = Options { limits, ..Options::default() };
     match Archive::open_with(bytes, &options, &mut |_| ()) {
         Err(error) => error,
         Ok(archive) => panic!("was opened: {:?}", archive.images()),
@@ -24,18 +21,12 @@ pub(super) fn refusal_within(bytes: Vec<u8>, limits: Limits) -> ArchiveError {
 #[track_caller]
 pub(super) fn assert_says(error: &ArchiveError, parts: &[&str]) {
     let text = error.to_string();
-    assert!(
-        parts.iter().all(|part| text.contains(part)),
-        "{text:?} lacks one of {parts:?}"
-    );
+    assert!(parts.iter().all(|part| text.contains(part)), "{text:?} lacks one of {parts:?}");
 }
 
 /// A classic archive of one image with one layer, whose parts are given.
 pub(super) fn one(config: &Value, layer: &[u8], manifest: &Value) -> Tarball {
-    Tarball::new()
-        .json("c", config)
-        .file("l/layer.tar", layer)
-        .json("manifest.json", manifest)
+    Tarball::new().json("c", config).file("l/layer.tar", layer).json("manifest.json", manifest)
 }
 
 pub(super) fn config(layers: &[&[u8]]) -> Value {
@@ -59,12 +50,7 @@ fn the_honest_one_of_these_tests_is_opened() {
 #[test]
 fn what_is_no_tar_is_said_to_be_none() {
     let zeros = vec![0; 4096];
-    for bytes in [
-        b"hello".to_vec(),
-        vec![b'x'; 4096],
-        zeros,
-        b"PK\x03\x04".repeat(300),
-    ] {
+    for bytes in [b"hello".to_vec(), vec![b'x'; 4096], zeros, b"PK\x03\x04".repeat(300)] {
         assert!(matches!(refusal(bytes), ArchiveError::NotATar));
     }
     assert!(matches!(refusal(Vec::new()), ArchiveError::Empty));
@@ -84,15 +70,9 @@ fn a_cut_archive_names_the_byte_and_the_entry() {
     // The last entry's header and content end before the end mark of two blocks.
     for cut in (512..whole.len() - 1023).step_by(100) {
         let error = refusal(whole[..cut].to_vec());
-        assert!(
-            matches!(error, ArchiveError::CutShort { length, .. } if length == cut as u64),
-            "{cut}: {error}"
-        );
+        assert!(matches!(error, ArchiveError::CutShort { length, .. } if length == cut as u64), "{cut}: {error}");
     }
-    assert_says(
-        &refusal(whole[..1600].to_vec()),
-        &["cut short at byte 1600", "l/layer.tar"],
-    );
+    assert_says(&refusal(whole[..1600].to_vec()), &["cut short at byte 1600", "l/layer.tar"]);
 }
 
 #[test]
@@ -100,10 +80,7 @@ fn a_damaged_header_names_its_byte_and_the_entry_before() {
     let mut bytes = honest().finish();
     bytes[1024 + 3] = b'!';
     let error = refusal(bytes);
-    assert!(
-        matches!(&error, ArchiveError::Corrupt { offset: 1024, after } if after == "c"),
-        "{error:?}"
-    );
+    assert!(matches!(&error, ArchiveError::Corrupt { offset: 1024, after } if after == "c"), "{error:?}");
 }
 
 #[test]
@@ -115,23 +92,14 @@ fn a_size_beyond_the_archive_is_a_cut() {
         header.set_cksum();
         let bytes = [&header.as_bytes()[..], &[0; 1024]].concat();
         let error = refusal(bytes);
-        assert!(
-            matches!(error, ArchiveError::CutShort { .. } | ArchiveError::NotATar),
-            "{size}: {error:?}"
-        );
+        assert!(matches!(error, ArchiveError::CutShort { .. } | ArchiveError::NotATar), "{size}: {error:?}");
     }
 }
 
 #[test]
 fn entries_are_bounded() {
     let tarball = (0..20).fold(honest(), |tarball, n| tarball.file(&format!("f{n}"), ""));
-    let error = refusal_within(
-        tarball.finish(),
-        Limits {
-            entries: 10,
-            ..Limits::default()
-        },
-    );
+    let error = refusal_within(tarball.finish(), Limits { entries: 10, ..Limits::default() });
     assert!(matches!(error, ArchiveError::TooManyEntries { limit: 10 }));
 }
 
@@ -145,33 +113,20 @@ fn names_are_bounded() {
     let start = builder.into_inner().unwrap();
     let bytes = [&start[..start.len() - 1024], &honest().finish()].concat();
     let error = refusal(bytes);
-    assert!(
-        matches!(error, ArchiveError::NameTooLong { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, ArchiveError::NameTooLong { .. }), "{error:?}");
     let record = Tarball::new().entry(EntryType::XHeader, "pax", "", &vec![b'x'; 1 << 20]);
     let error = refusal(record.finish());
-    assert!(
-        matches!(error, ArchiveError::NameTooLong { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, ArchiveError::NameTooLong { .. }), "{error:?}");
 }
 
 #[test]
 fn entries_and_links_outside_are_refused_by_name() {
     for name in ["../evil", "/etc/passwd", "a/../../b", "a/.."] {
         let error = refusal(honest().file(name, "x").finish());
-        assert!(
-            matches!(&error, ArchiveError::EntryOutside { entry } if entry == name),
-            "{error}"
-        );
+        assert!(matches!(&error, ArchiveError::EntryOutside { entry } if entry == name), "{error}");
     }
     for target in ["/etc/passwd", "../../x", ".."] {
-        let kind = if target == ".." {
-            EntryType::Link
-        } else {
-            EntryType::Symlink
-        };
+        let kind = if target == ".." { EntryType::Link } else { EntryType::Symlink };
         let error = refusal(honest().entry(kind, "a/link", target, b"").finish());
         assert_says(&error, &["a/link", target, "outside"]);
     }
@@ -188,87 +143,50 @@ fn links_that_lead_nowhere_are_refused() {
             .finish()
     };
     assert!(matches!(refusal(link("a", "b")), ArchiveError::LinkLoop { entry } if entry == "a"));
-    assert!(
-        matches!(refusal(link("a", "gone")), ArchiveError::Missing { entry, .. } if entry == "gone")
-    );
+    assert!(matches!(refusal(link("a", "gone")), ArchiveError::Missing { entry, .. } if entry == "gone"));
 }
 
 #[test]
 fn an_exported_container_is_recognised() {
-    let export = Tarball::new()
-        .file(".dockerenv", "")
-        .symlink("etc/mtab", "/proc/mounts")
-        .finish();
+    let export = Tarball::new().file(".dockerenv", "").symlink("etc/mtab", "/proc/mounts").finish();
     assert_says(&refusal(export), &["docker export"]);
     let other = refusal(Tarball::new().file("notes.txt", "").finish());
-    assert!(matches!(
-        other,
-        ArchiveError::NoManifest {
-            looks_like_export: false
-        }
-    ));
+    assert!(matches!(other, ArchiveError::NoManifest { looks_like_export: false }));
     assert!(other.hint().unwrap().contains("docker save"));
 }
 
 #[test]
 fn a_manifest_without_images_is_named() {
     let docker = Tarball::new().json("manifest.json", &json!([])).finish();
-    assert!(
-        matches!(refusal(docker), ArchiveError::NoImages { entry } if entry == "manifest.json")
-    );
-    let oci = Tarball::new()
-        .json("index.json", &json!({ "manifests": [] }))
-        .finish();
+    assert!(matches!(refusal(docker), ArchiveError::NoImages { entry } if entry == "manifest.json"));
+    let oci = Tarball::new().json("index.json", &json!({ "manifests": [] })).finish();
     assert!(matches!(refusal(oci), ArchiveError::NoImages { entry } if entry == "index.json"));
 }
 
 #[test]
 fn missing_entries_are_named_with_who_wants_them() {
-    let layer = one(
-        &config(&[b"layer"]),
-        b"layer",
-        &manifest(&["gone/layer.tar"]),
-    );
-    assert_says(
-        &refusal(layer.finish()),
-        &["gone/layer.tar", "manifest.json", "missing"],
-    );
+    let layer = one(&config(&[b"layer"]), b"layer", &manifest(&["gone/layer.tar"]));
+    assert_says(&refusal(layer.finish()), &["gone/layer.tar", "manifest.json", "missing"]);
     let config = Tarball::new().json("manifest.json", &manifest(&[]));
     assert_says(&refusal(config.finish()), &["\"c\"", "manifest.json"]);
-    let outside = one(
-        &self::config(&[b"layer"]),
-        b"layer",
-        &manifest(&["../../etc/passwd"]),
-    );
+    let outside = one(&self::config(&[b"layer"]), b"layer", &manifest(&["../../etc/passwd"]));
     assert_says(&refusal(outside.finish()), &["../../etc/passwd", "missing"]);
 }
 
 #[test]
 fn a_layer_that_is_no_file_is_named() {
     let folder = honest().entry(EntryType::Directory, "l/layer.tar", "", b"");
-    assert!(
-        matches!(refusal(folder.finish()), ArchiveError::NotAFile { entry } if entry == "l/layer.tar")
-    );
+    assert!(matches!(refusal(folder.finish()), ArchiveError::NotAFile { entry } if entry == "l/layer.tar"));
 }
 
 #[test]
 fn documents_are_bounded() {
-    let limits = Limits {
-        json: 64,
-        ..Limits::default()
-    };
+    let limits = Limits { json: 64, ..Limits::default() };
     let error = refusal_within(honest().finish(), limits);
     assert_says(&error, &["\"c\"", "allowed are 64"]);
     let big = vec![b' '; (4 << 20) + 1];
-    let error = refusal(
-        Tarball::new()
-            .file("c", big)
-            .json("manifest.json", &manifest(&[]))
-            .finish(),
-    );
-    assert!(
-        matches!(error, ArchiveError::TooLarge { entry, size: 4_194_305, limit: 4_194_304 } if entry == "c")
-    );
+    let error = refusal(Tarball::new().file("c", big).json("manifest.json", &manifest(&[])).finish());
+    assert!(matches!(error, ArchiveError::TooLarge { entry, size: 4_194_305, limit: 4_194_304 } if entry == "c"));
 }
 
 #[test]
@@ -277,17 +195,8 @@ fn one_document_named_many_times_is_paid_each_time() {
     let listed = Value::Array(vec![image.clone(); 1000]);
     let bytes = one(&config(&[b"layer"]), b"layer", &listed).finish();
     Archive::open(bytes.clone()).unwrap();
-    let error = refusal_within(
-        bytes,
-        Limits {
-            documents: 100_000,
-            ..Limits::default()
-        },
-    );
-    assert!(
-        matches!(error, ArchiveError::TooManyDocuments { limit: 100_000 }),
-        "{error:?}"
-    );
+    let error = refusal_within(bytes, Limits { documents: 100_000, ..Limits::default() });
+    assert!(matches!(error, ArchiveError::TooManyDocuments { limit: 100_000 }), "{error:?}");
 }
 
 #[test]
@@ -300,10 +209,7 @@ fn indexes_that_lead_to_each_other_many_times_stop_at_the_bound() {
         below = json!({ "manifests": vec![child; 1000] }).to_string();
     }
     let error = refusal(tarball.file("index.json", below).finish());
-    assert!(
-        matches!(error, ArchiveError::TooManyDocuments { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, ArchiveError::TooManyDocuments { .. }), "{error:?}");
 }
 
 #[test]
@@ -318,10 +224,7 @@ fn broken_json_is_named_with_its_entry() {
         let error = refusal(tarball.finish());
         assert!(matches!(error, ArchiveError::BadJson { .. }), "{error:?}");
     }
-    for bad in [
-        json!({}),
-        json!({ "os": "linux", "architecture": "amd64", "rootfs": { "diff_ids": ["x"] } }),
-    ] {
+    for bad in [json!({}), json!({ "os": "linux", "architecture": "amd64", "rootfs": { "diff_ids": ["x"] } })] {
         let error = refusal(one(&bad, b"layer", &manifest(&["l/layer.tar"])).finish());
         assert!(matches!(error, ArchiveError::BadJson { entry, .. } if entry == "c"));
     }

@@ -1,0 +1,164 @@
+//! The demo, from nothing to the clock in a browser. Each scenario stands alone and takes over a demo that is up; in
+//! the order of their names the machine boots once and the last one takes it away.
+
+use e2e::{Browser, Checkout, artefacts, clock, docker, get, unix_now};
+
+#[test]
+fn a_bare_vm_must_serve_the_clock_after_one_command() {
+    let demo = Checkout::with_demo();
+    let (status, page) = get(&demo.url("/"));
+    assert_eq!(status, 200);
+    assert!(page.contains("<title>Clocker</title>"), "{page}");
+    // The best of five: a busy machine may hold one answer up, but none may be early or late by itself.
+    let off = (0..5).map(|_| {
+        let before = unix_now();
+        let told = clock(&demo.url("/clock"));
+        if told < before { before - told } else { (told - unix_now()).max(0.0) }
+    });
+    let off = off.fold(f64::MAX, f64::min);
+    println!("the clock is {off:.3} s off");
+    assert!(off < 1.0, "the clock is {off} s off");
+}
+
+#[test]
+fn a_second_run_must_change_nothing() {
+    let demo = Checkout::with_demo();
+    let run = demo.run_sh(&[]).expect_success();
+    println!("the second ./run.sh took {:.1} s", run.took.as_secs_f64());
+    assert!(run.text.contains("nothing to do"), "{}", run.text);
+    assert!(run.text.contains("changed=0") && run.text.contains("unchanged=2"), "{}", run.text);
+    assert!(run.text.contains("Nothing changed on this machine"), "{}", run.text);
+    let plan = demo.run_sh(&["plan", "--", "--detailed-exitcode"]).expect_success();
+    assert!(plan.text.contains("nothing to do"), "{}", plan.text);
+}
+
+#[test]
+fn an_encrypted_key_must_work() {
+    let demo = Checkout::with_demo();
+    let (key, phrase) = (artefacts().join("encrypted_key"), artefacts().join("passphrase"));
+    let _ = std::fs::remove_file(&key);
+    std::fs::copy(demo.root().join(".toolbox/keys/id_rsa"), &key).expect("the demo's key");
+    std::fs::copy(demo.root().join(".toolbox/keys/id_rsa.pub"), key.with_extension("pub")).expect("its public half");
+    let mut keygen = std::process::Command::new("ssh-keygen");
+    keygen.args(["-q", "-p", "-P", "", "-N", "correct horse", "-f"]).arg(&key);
+    assert!(keygen.status().expect("ssh-keygen").success());
+    std::fs::write(&phrase, "correct horse\n").expect("the passphrase");
+    let (key, phrase) = (key.display().to_string(), phrase.display().to_string());
+    let run = demo.run_sh_with(&["deploy", "--key", &key], &[("TOOLBOX_SSH_PASSPHRASE_FILE", &phrase)]);
+    assert!(run.expect_success().text.contains("nothing to do"));
+    std::fs::write(&phrase, "wrong horse\n").expect("the passphrase");
+    let run = demo.run_sh_with(&["deploy", "--key", &key], &[("TOOLBOX_SSH_PASSPHRASE_FILE", &phrase)]);
+    assert_eq!(run.status, 2, "{}", run.text);
+    assert!(run.text.contains("the passphrase does not open the private key"), "{}", run.text);
+}
+
+#[test]
+fn docker_compose_on_the_host_must_list_the_project() {
+    let demo = Checkout::with_demo();
+    demo.on_vm("apt-get -q install -y --no-install-recommends docker-compose >/dev/null");
+    let listed = demo.on_vm("docker compose ls");
+    let line = listed.lines().find(|l| l.starts_with(demo.project())).unwrap_or_else(|| panic!("{listed}"));
+    assert!(line.contains("running(2)"), "{line}");
+    let services = demo.on_vm(&format!("docker compose -p {} ps --services", demo.project()));
+    assert_eq!(services.lines().collect::<Vec<_>>(), ["clock-backend", "frontend"]);
+}
+
+#[test]
+fn every_process_of_ours_must_run_without_root() {
+    let demo = Checkout::with_demo();
+    let tops = demo.on_vm("for c in $(docker ps -q); do docker top $c -eo uid,args; done");
+    let uids: Vec<&str> = tops.lines().filter_map(|l| l.split_whitespace().next()).filter(|u| *u != "UID").collect();
+    assert!(uids.len() >= 3, "{tops}");
+    assert!(uids.iter().all(|uid| uid.parse::<u32>().is_ok_and(|u| u != 0)), "{tops}");
+    let filter = format!("label=com.docker.compose.project={}", demo.project());
+    for container in docker(&["ps", "-q", "--filter", &filter]).lines() {
+        let top = docker(&["top", container, "-eo", "uid,args"]);
+        assert!(!top.lines().any(|l| l.trim_start().starts_with("0 ")), "{top}");
+    }
+    for image in ["toolbox", "clock-backend", "clock-frontend", "toolbox-vm"] {
+        let user = docker(&["image", "inspect", "--format", "{{.Config.User}}", image]);
+        assert!(!["", "0", "root"].contains(&user.trim()), "{image} runs as {user:?}");
+    }
+}
+
+#[test]
+fn images_must_stay_small() {
+    Checkout::with_demo();
+    for (image, limit) in [("toolbox", 25_000_000), ("clock-backend", 4_000_000)] {
+        let size = docker(&["image", "inspect", "--format", "{{.Size}}", image]);
+        let size: u64 = size.trim().parse().expect("a size");
+        println!("{image}: {size} bytes");
+        assert!(size <= limit, "{image} has {size} bytes");
+    }
+}
+
+#[tokio::test]
+async fn the_page_must_show_the_time_and_say_when_it_cannot() {
+    let demo = Checkout::with_demo();
+    let browser = Browser::open(1280, 800).await;
+    browser.goto(&demo.url("/")).await;
+    assert_eq!(browser.title().await, "Clocker");
+    let first = browser.wait_for_text("time", is_time).await;
+    let second = browser.wait_for_text("time", |t| is_time(t) && t != first).await;
+    println!("the page showed {first}, then {second}");
+    assert!(is_date(&browser.text("date").await));
+    assert_eq!(browser.style("body", "backgroundColor").await, "rgb(0, 0, 0)");
+    assert!(browser.style("#time", "fontFamily").await.contains("monospace"));
+    assert_ne!(browser.style("#time", "textShadow").await, "none");
+    std::fs::write(artefacts().join("clocker.png"), browser.screenshot().await).expect("the screenshot");
+
+    let backend = format!("{}-clock-backend-1", demo.project());
+    demo.on_vm(&format!("docker stop {backend}"));
+    let complaint = browser.wait_for_text("status", |t| !t.is_empty()).await;
+    println!("without a backend the page says {complaint:?}");
+    std::fs::write(artefacts().join("clocker-down.png"), browser.screenshot().await).expect("the screenshot");
+    demo.on_vm(&format!("docker start {backend}"));
+    browser.wait_for_text("status", str::is_empty).await;
+    let third = browser.wait_for_text("time", is_time).await;
+    assert_ne!(third, second);
+    browser.close().await;
+}
+
+/// The services come back by themselves, and the machine is the same one: same disk, same host key.
+#[test]
+fn the_vm_must_survive_a_restart() {
+    let demo = Checkout::with_demo();
+    let host_key = demo.on_vm("cat /etc/ssh/ssh_host_ed25519_key.pub");
+    let filter = format!("label=com.docker.compose.project={}", demo.project());
+    let vm = docker(&["ps", "-q", "--filter", &filter, "--filter", "label=com.docker.compose.service=vm"]);
+    docker(&["restart", "--time", "60", vm.trim()]);
+    let run = demo.run_sh(&[]).expect_success();
+    println!("./run.sh after a restart took {:.0} s", run.took.as_secs_f64());
+    assert_eq!(demo.on_vm("cat /etc/ssh/ssh_host_ed25519_key.pub"), host_key);
+    assert!(run.text.contains("unchanged=2"), "{}", run.text);
+}
+
+#[test]
+fn what_the_demo_made_must_be_gone_after_down() {
+    let demo = Checkout::with_demo();
+    let filter = format!("label=com.docker.compose.project={}", demo.project());
+    let left = || {
+        let listings = [vec!["ps", "-aq"], vec!["network", "ls", "-q"], vec!["volume", "ls", "-q"]];
+        listings.map(|mut listing| {
+            listing.extend(["--filter", &filter]);
+            docker(&listing).lines().count()
+        })
+    };
+    demo.run_sh(&["down"]).expect_success();
+    let [containers, networks, volumes] = left();
+    assert_eq!((containers, networks), (0, 0));
+    assert!(volumes > 0, "down alone keeps the disk");
+    demo.run_sh(&["down", "--volumes"]).expect_success();
+    assert_eq!(left(), [0, 0, 0]);
+    assert!(!demo.root().join(".toolbox/keys").exists() && !demo.root().join(".env").exists());
+}
+
+fn is_time(text: &str) -> bool {
+    let parts: Vec<&str> = text.split(':').collect();
+    parts.len() == 3 && parts.iter().all(|p| p.len() == 2 && p.parse::<u8>().is_ok())
+}
+
+fn is_date(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('/').collect();
+    parts.iter().map(|p| p.len()).eq([2, 2, 4]) && parts.iter().all(|p| p.parse::<u16>().is_ok())
+}
