@@ -15,7 +15,9 @@ apt() { apt-get -q -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" </dev/null
 apt update
 packages=docker.io
 if apt-cache show docker-cli >/dev/null 2>&1; then packages="$packages docker-cli"; fi
-apt install -y --no-install-recommends $packages
+install() { apt install -y --no-install-recommends $packages; }
+# What an interrupted installation left half-done is finished first.
+install || { dpkg --configure -a </dev/null; install; }
 "#;
 
 const START: &str = r#"

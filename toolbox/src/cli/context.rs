@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::compose::{self, LoadRequest, Project};
 use crate::inventory::{Host, Inventory};
 use crate::ssh::Target;
+use crate::ui::Ui;
 
 use super::args::Common;
 use super::failure::{Failure, Failures};
@@ -36,6 +37,11 @@ impl Context {
                 Err(Failures::configuration(lists.into_iter().flatten().collect()))
             }
         }
+    }
+
+    /// Says what in the files is right and may not be meant.
+    pub(super) fn warn(&self, ui: &Ui) {
+        self.project.warnings.iter().for_each(|warning| ui.say(&format!("warning: {warning}")));
     }
 
     /// Where to log in on a host, and as whom.

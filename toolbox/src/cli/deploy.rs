@@ -31,6 +31,7 @@ pub(super) async fn run(
 ) -> Result<ExitStatus, Failures> {
     let interrupted = interrupt::listen();
     let context = Context::load(common)?;
+    context.warn(&ui);
     let agent = keys::agent(common, key).await?;
     let (sender, receiver) = unbounded_channel();
     let watching = tokio::spawn(ui::watch(ui, receiver));
@@ -60,7 +61,7 @@ struct Finished {
 fn worst(outcomes: &[HostOutcome]) -> ExitStatus {
     let statuses = outcomes.iter().map(|o| match o.outcome {
         Outcome::Ok => ExitStatus::Done,
-        Outcome::FailedUntouched | Outcome::FailedRolledBack => ExitStatus::Failed,
+        Outcome::FailedUntouched | Outcome::FailedRolledBack | Outcome::FailedIncomplete => ExitStatus::Failed,
         Outcome::FailedBroken => ExitStatus::Broken,
         Outcome::Interrupted => ExitStatus::Interrupted,
     });

@@ -72,6 +72,6 @@ async fn take_down(
     }
     session.close().await;
     // A removal is not taken back: what is gone is gone, and the rest is still there.
-    let outcome = if failure.is_some() { Outcome::FailedUntouched } else { Outcome::Ok };
+    let outcome = if failure.is_some() { Outcome::FailedIncomplete } else { Outcome::Ok };
     (HostOutcome { host: name, changed, unchanged: 0, outcome }, failure)
 }

@@ -21,6 +21,7 @@ pub(super) async fn run(
 ) -> Result<ExitStatus, Failures> {
     let interrupted = interrupt::listen();
     let context = Context::load(common)?;
+    context.warn(&ui);
     let agent = keys::agent(common, key).await?;
     let (sender, receiver) = unbounded_channel();
     let watching = tokio::spawn(ui::watch(ui, receiver));

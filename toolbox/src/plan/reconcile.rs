@@ -145,7 +145,7 @@ impl Run<'_> {
             host: self.facts.host.clone(),
             operations: self.engine_operations(),
             unchanged: Vec::new(),
-            notes: self.orphans(),
+            notes: self.orphans().into_iter().chain(self.unhealthy()).collect(),
         };
         let pushed = self.push_operations(&mut plan.operations);
         self.network_operations(&mut plan.operations);
@@ -287,6 +287,15 @@ impl Run<'_> {
             .filter(|c| !c.oneoff)
             .filter(|c| !c.service.as_ref().is_some_and(|s| project.services.contains_key(s)))
             .map(|c| format!("container {} belongs to the project and to no service of the file; left alone", c.name))
+            .collect()
+    }
+
+    /// Reported and left alone: a change to another service may be what mends it.
+    fn unhealthy(&self) -> Vec<String> {
+        self.engine
+            .of_project(&self.desired.project.name)
+            .filter(|c| c.status.ends_with("(unhealthy)"))
+            .map(|c| format!("container {} is unhealthy; see docker logs {} on the host", c.name, c.name))
             .collect()
     }
 

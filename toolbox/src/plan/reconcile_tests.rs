@@ -123,7 +123,11 @@ fn a_host_as_it_should_be_needs_nothing() {
 #[test]
 fn each_difference_has_its_operation_and_cause() {
     type Change = fn(&mut EngineState);
-    let cases: [(Change, &str); 8] = [
+    let cases: [(Change, &str); 9] = [
+        (
+            |s| s.containers[0].status = "Up 2 minutes (unhealthy)".into(),
+            "! container shop-db-1 is unhealthy; see docker logs shop-db-1 on the host",
+        ),
         (
             |s| s.images[1].facts = facts("web0", &["base", "old"]),
             "> push image web:latest: 1 of 2 layers, 1.0 MB (the host holds another image under this name)",

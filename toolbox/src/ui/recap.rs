@@ -29,6 +29,8 @@ pub enum Outcome {
     FailedRolledBack,
     /// It failed, and so did the way back.
     FailedBroken,
+    /// It failed half-way and goes on from there when it is run again.
+    FailedIncomplete,
     /// A person interrupted; the containers are as they were.
     Interrupted,
 }
@@ -40,6 +42,7 @@ impl Outcome {
             Self::FailedUntouched => "failed, nothing changed",
             Self::FailedRolledBack => "failed, rolled back",
             Self::FailedBroken => "FAILED, ROLL BACK FAILED",
+            Self::FailedIncomplete => "failed, run it again",
             Self::Interrupted => "interrupted, rolled back",
         }
     }
