@@ -6,7 +6,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use crate::agent::KeySource;
 use crate::plan::container_name;
 use crate::state::ObservedContainer;
-use crate::ui::{self, Ui, table};
+use crate::ui::{Ui, table};
 
 use super::args::{Common, Format, Status};
 use super::connect::connect_all;
@@ -36,11 +36,9 @@ pub(super) async fn run(
     let interrupted = interrupt::listen();
     let context = Context::load(common)?;
     let agent = keys::agent(common, key).await?;
-    let (sender, receiver) = unbounded_channel();
-    let watching = tokio::spawn(ui::watch(Ui::new(true), receiver));
+    // Nobody watches the steps: the answer is the table.
+    let (sender, _) = unbounded_channel();
     let connected = interrupt::or_interrupted(&interrupted, connect_all(&context, &agent, &sender)).await;
-    drop(sender);
-    let _ = watching.await;
     let mut rows = Vec::new();
     for host in connected? {
         let containers = host.facts.engine.as_ref().map_or(&[][..], |e| &e.containers[..]);
