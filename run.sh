@@ -1,0 +1,244 @@
+#!/usr/bin/env bash
+# From a fresh Debian or Ubuntu machine to the clock, served by containers inside a virtual machine.
+#
+# This file reads the command line and holds the order of the steps; each scripts/*.sh holds one idea.
+# Every step looks first, changes only what is missing, and is whole or repeated: an interrupted run is
+# continued by the next one. ./run.sh --help tells the rest.
+
+set -Eeuo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+STATE=.toolbox           # keys, logs, and what run.sh remembers; ignored by git
+LOGS=$STATE/logs
+
+usage() {
+    cat <<'END'
+Usage: ./run.sh [COMMAND] [OPTION...]
+
+Without a command: installs what is missing, builds the images, starts the demo VM, deploys the clock to it,
+checks the result as a browser would, and prints the address. A second run changes nothing.
+
+Commands
+  deploy [-- ARG...]   deploy again to the running demo VM (or --host): toolbox deploy, and the check
+  plan   [-- ARG...]   what a deploy would do (toolbox plan); changes nothing
+  status [-- ARG...]   the demo VM and what runs on the hosts (toolbox status)
+  ssh [CMD...]         log into the demo VM, or run CMD there
+  logs                 the demo VM's console
+  down                 remove the containers and networks that run.sh made here; images stay, for the next run
+       --volumes       also the VM's disk, the caches, .toolbox/ with the demo key, run.sh's lines of .env
+       --images        also the images built here; pulled ones, the builder's cache and dockerd stay
+                       (a project other than .env's leaves images, .toolbox/ and .env alone)
+  test [--quick]       all tests, as CI runs them; --quick leaves out the images and the virtual machine
+
+Options
+  --host USER@ADDRESS[:PORT]  deploy to this machine instead of a demo VM; its host key must be in
+                       ~/.ssh/known_hosts or ./known_hosts
+  --key FILE           the private key to use; a passphrase is asked for, or read from the file that
+                       TOOLBOX_SSH_PASSPHRASE_FILE names
+  --no-install         install nothing: name what is missing, and stop
+  --quiet              only failures, the deployer's words and the result
+  -h, --help           this text
+
+Environment, before .env, before the defaults (.env.example lists all names)
+  VM_SSH_PORT=2222 VM_HTTP_PORT=8080   where the demo VM is reached on 127.0.0.1
+  COMPOSE_PROJECT_NAME=clock           another name keeps a second demo apart from the first
+  NO_COLOR=1                           no colours
+
+Exit status
+  0 done, or nothing to do    1 failed and rolled back    2 usage or configuration, nothing touched
+  3 a rollback failed: a person is needed                 130 interrupted
+END
+}
+
+# --- the command line --------------------------------------------------------------------------------------
+
+AGAIN="$0${*:+ $*}"        # what to type to go on after a failure
+COMMAND='' HOST='' HOST_NAME='' HOST_PORT='' KEY_OPTION=${TOOLBOX_KEY_FILE:-} NO_INSTALL=no VOLUMES=no IMAGES=no QUICK=no
+REST=()                  # for the toolbox or for ssh
+
+source scripts/ui.sh
+source scripts/install.sh
+source scripts/engine.sh
+source scripts/settings.sh
+source scripts/key.sh
+source scripts/base-images.sh
+source scripts/images.sh
+source scripts/demo.sh
+source scripts/deploy.sh
+source scripts/down.sh
+source scripts/test.sh
+
+usage_error() { fail 2 "$1" "$0 --help"; }
+
+parse() {
+    while (( $# > 0 )); do
+        case $1 in
+            up | deploy | plan | status | down | test | logs)
+                [[ -z $COMMAND ]] || usage_error "one command at a time: $COMMAND, or $1"
+                COMMAND=$1 ;;
+            ssh)
+                [[ -z $COMMAND ]] || usage_error "one command at a time: $COMMAND, or ssh"
+                COMMAND=ssh REST=("${@:2}")
+                [[ ${REST[0]:-} != -- ]] || REST=("${REST[@]:1}")
+                break ;;
+            --host | --key)
+                [[ -n ${2:-} ]] || usage_error "$1 needs a value"
+                if [[ $1 = --host ]]; then HOST=$2; else KEY_OPTION=$2; fi
+                shift ;;
+            --host=*) HOST=${1#*=}; [[ -n $HOST ]] || usage_error "--host needs a value" ;;
+            --key=*)  KEY_OPTION=${1#*=}; [[ -n $KEY_OPTION ]] || usage_error "--key needs a value" ;;
+            --no-install) NO_INSTALL=yes ;;
+            --volumes)    VOLUMES=yes ;;
+            --images)     IMAGES=yes ;;
+            --quick)      QUICK=yes ;;
+            --quiet)      QUIET=yes ;;
+            -h | --help)  usage; exit 0 ;;
+            --) REST=("${@:2}"); break ;;
+            *) usage_error "unknown argument: $1" ;;
+        esac
+        shift
+    done
+    COMMAND=${COMMAND:-up}
+}
+
+check_options() {
+    if [[ $COMMAND != down && $VOLUMES$IMAGES = *yes* ]]; then usage_error "--volumes and --images belong to down"; fi
+    if [[ $COMMAND != test && $QUICK = yes ]]; then usage_error "--quick belongs to test"; fi
+    case $COMMAND in
+        up | deploy | plan | status) ;;
+        *) [[ -z $HOST ]] || usage_error "--host does not go with $COMMAND" ;;
+    esac
+    case $COMMAND in
+        deploy | plan | status | ssh) ;;
+        *) (( ${#REST[@]} == 0 )) || usage_error "$COMMAND takes no arguments after --" ;;
+    esac
+    [[ -z $HOST ]] || split_host "$HOST"
+    [[ -z $HOST || -n $KEY_OPTION ]] || usage_error "--host needs --key FILE, the key that the host lets in"
+    [[ -z $KEY_OPTION || -f $KEY_OPTION ]] || fail 2 "no key: $KEY_OPTION does not exist or is no file" "--key names a private key"
+}
+
+# --- the commands ------------------------------------------------------------------------------------------
+
+up() {
+    lock
+    prepare_engine
+    [[ -n $HOST ]] || check_ports
+    prepare_key_and_settings
+    prepare_base_images
+    build_images
+    [[ -n $HOST ]] || start_vm
+    deploy_and_check
+}
+
+deploy_again() {
+    lock
+    prepare
+    [[ -n $HOST ]] || require_vm
+    deploy_and_check
+}
+
+# prepare: without which nothing below works.
+prepare() {
+    prepare_engine
+    prepare_key_and_settings
+}
+
+prepare_key_and_settings() {
+    prepare_key
+    [[ -n $HOST ]] || write_settings
+}
+
+deploy_and_check() {
+    local began=$EPOCHREALTIME address=127.0.0.1 port status=0
+    port=$(port_setting VM_HTTP_PORT 8080)
+    if [[ -n $HOST ]]; then address=$HOST_NAME port=80; fi
+    say "  ....  Deploy to ${HOST:-the demo VM}"
+    toolbox deploy "${REST[@]}" || status=$?
+    (( status == 0 )) || deploy_failed "$status"
+    step_done "Deploy" "$(seconds_since "$began")"
+    step "Look at the result" check check_result "$address" "$port"
+    closing_words "$address" "$port"
+}
+
+deploy_failed() {
+    (( $1 != 130 )) || interrupted 130
+    printf '%serror:%s the deployment failed (exit %s); the toolbox says why above\n' "$RED" "$PLAIN" "$1" >&3
+    (( $1 == 2 )) ||
+        printf '%shint:%s %s status shows what runs; %s deploy goes on from there\n' "$BOLD" "$PLAIN" "$0" "$0" >&3
+    exit "$1"
+}
+
+closing_words() {
+    local shown=$1 host_options=''
+    [[ $shown != *:* ]] || shown="[$shown]"
+    [[ $2 = 80 ]] || shown=$shown:$2
+    [[ -z $HOST ]] || host_options=" --host $HOST --key $KEY"
+    say ''
+    if [[ -s $LOGS/.changed ]]; then
+        say "Changed on this machine:"
+        sort -u "$LOGS/.changed" | sed 's/^/  - /' | { [[ $QUIET = yes ]] || cat >&3; }
+    else
+        say "Nothing changed on this machine; the recap above tells about the host."
+    fi
+    printf '\n%sThe clock: http://%s/%s   (%s s in all)\n\n' "$BOLD" "$shown" "$PLAIN" "$(seconds_since "$BEGAN")"
+    printf '  %s status%s    what runs\n  %s deploy%s    deploy again\n' "$0" "$host_options" "$0" "$host_options"
+    [[ -n $HOST ]] || printf '  %s ssh       a shell on the VM\n  %s down      take it away\n' "$0" "$0"
+}
+
+# look VERB: plan and status; the toolbox's output and exit status are ours.
+look() {
+    prepare
+    if [[ $COMMAND = status && -z $HOST ]]; then say "demo VM: $(vm_state)"; fi
+    if [[ -z $HOST && $(vm_state) != running/* ]]; then
+        [[ $COMMAND = status ]] || require_vm
+        return 0
+    fi
+    toolbox "$COMMAND" "${REST[@]}"
+}
+
+take_all_down() {
+    lock
+    choose_docker || fail 1 "the container engine does not answer, so there is nothing to take down" "docker version"
+    take_down
+    [[ $VOLUMES = no ]] || forget_state
+    say "Done."
+}
+
+shell_on_vm() {
+    choose_docker || fail 1 "the container engine does not answer" "$0 starts it"
+    [[ -z $KEY_OPTION ]] || KEY=$KEY_OPTION
+    vm_ssh "${REST[@]}"
+}
+
+show_logs() {
+    choose_docker || fail 1 "the container engine does not answer" "$0 starts it"
+    [[ -n $(vm_container) ]] || fail 1 "there is no demo VM" "$0 starts it"
+    docker_ logs "$(vm_container)"
+}
+
+# lock: two runs at once would build and start the same things.
+lock() {
+    mkdir -p "$STATE"
+    exec 9>"$STATE/lock"
+    flock --nonblock 9 || fail 1 "another $0 is at work in this directory" "wait for it, or end it with Ctrl-C"
+}
+
+main() {
+    parse "$@"
+    check_options
+    mkdir -p "$LOGS" || fail 2 "$PWD is not writable by $(id -un), and run.sh keeps keys and logs in $STATE" "clone it as the user who runs it"
+    rm -f "$LOGS/.changed"
+    find_sudo
+    pass_environment
+    case $COMMAND in
+        up)            up ;;
+        deploy)        deploy_again ;;
+        plan | status) look ;;
+        ssh)           shell_on_vm ;;
+        logs)          show_logs ;;
+        down)          take_all_down ;;
+        test)          run_tests ;;
+    esac
+}
+
+main "$@"

@@ -1,0 +1,95 @@
+# shellcheck shell=bash disable=SC2034,SC2153,SC2154  # run.sh and scripts/ share their names
+# `./run.sh test`: what CI runs. Linters, unit and integration tests; without --quick also the images and the
+# end-to-end tests, which call ./run.sh themselves. The test runner has the last word: nothing is printed after it.
+
+QUICK_TOOLS=(shellcheck cc libc-headers sshd ssh ssh-keygen)
+FULL_TOOLS=(chromium chromedriver)
+
+run_tests() {
+    local tools=("${QUICK_TOOLS[@]}")
+    [[ $QUICK = yes ]] || tools+=("${FULL_TOOLS[@]}")
+    need "Install what tests need" "${tools[@]}"
+    prepare_engine
+    prepare_cargo
+    step "Shell scripts (shellcheck)" shellcheck lint_scripts
+    step "run.sh's own functions" functions ./scripts/selftest
+    step "Format (cargo fmt)" fmt cargo fmt --all --check
+    step "Lints (cargo clippy)" clippy cargo clippy --workspace --all-targets -- -D warnings
+    if [[ $QUICK = yes ]]; then
+        cargo_tests
+        return
+    fi
+    prepare_base_images
+    cargo_tests
+    build_images
+    [[ ! -x frontend/test.sh ]] || step "Frontend (frontend/test.sh)" frontend ./frontend/test.sh
+    cargo test -p e2e --tests -- --test-threads=1 --nocapture
+}
+
+# Documentation's examples first: nextest does not know them.
+cargo_tests() {
+    step "Examples in documentation" doctest cargo test --workspace --exclude e2e --doc
+    if cargo nextest --version >/dev/null 2>&1; then
+        cargo nextest run --workspace --exclude e2e
+    else
+        cargo test --workspace --exclude e2e --tests
+    fi
+}
+
+# Every shell script of ours, whatever its name.
+lint_scripts() {
+    local scripts
+    mapfile -t scripts < <(grep -rIlE '^#!/(usr/)?bin/(env )?(ba|da)?sh' . \
+        --exclude-dir=.git --exclude-dir=target --exclude-dir=.toolbox)
+    printf '%s\n' "${scripts[@]}"
+    shellcheck --external-sources "${scripts[@]}" scripts/*.sh
+    note "${#scripts[@]} scripts and scripts/"
+}
+
+# --- the Rust toolchain ------------------------------------------------------------------------------------
+
+# prepare_cargo: the machine's own where it is new enough, else the one inside the Rust base image.
+prepare_cargo() {
+    local wanted
+    wanted=$(sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml)
+    PATH=$PATH:$HOME/.cargo/bin
+    if ! at_least "$(cargo_version)" "$wanted"; then
+        prepare_base_images
+        [[ -d $STATE/rust/cargo ]] || step "Rust $wanted, out of the base image" rust take_rust
+        use_taken_rust
+        at_least "$(cargo_version)" "$wanted" ||
+            fail 1 "the tests need Rust $wanted or newer; here is: $(cargo_version)" "rustup toolchain install $wanted"
+    fi
+    cargo fmt --version >/dev/null 2>&1 || fail 1 "cargo fmt is missing" "rustup component add rustfmt"
+    cargo clippy --version >/dev/null 2>&1 || fail 1 "cargo clippy is missing" "rustup component add clippy"
+}
+
+cargo_version() { RUSTUP_AUTO_INSTALL=0 cargo --version 2>/dev/null | cut -d ' ' -f 2; }
+
+# at_least VERSION WANTED
+at_least() { [[ -n $1 && $(printf '%s\n%s\n' "$2" "${1%%-*}" | sort -V | sed -n 1p) = "$2" ]]; }
+
+# take_rust: copies the image's toolchain to $STATE/rust; only a whole copy gets that name.
+take_rust() {
+    local image container half=$STATE/rust.half
+    image=$(base_images_of_project | grep '^rust:' | sed -n 1p)
+    rm -rf "$half" "$STATE/rust"
+    mkdir -p "$half"
+    container=$(docker_ create "$image" true)
+    docker_ cp "$container:/usr/local/rustup" "$half/rustup"
+    docker_ cp "$container:/usr/local/cargo" "$half/cargo"
+    docker_ rm "$container"
+    if [[ -x $half/cargo/bin/rustup ]]; then      # the official image brings rustup, but no linters
+        RUSTUP_HOME=$PWD/$half/rustup CARGO_HOME=$PWD/$half/cargo "$half/cargo/bin/rustup" component add rustfmt clippy
+    fi
+    mv "$half" "$STATE/rust"
+    changed "took Rust out of $image"
+}
+
+use_taken_rust() {
+    local bin
+    for bin in "$PWD/$STATE"/rust/rustup/toolchains/*/bin; do
+        PATH=$bin:$PATH
+    done
+    export PATH
+}
