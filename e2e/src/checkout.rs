@@ -74,7 +74,13 @@ impl Checkout {
             fs::create_dir_all(to.parent().expect("a file below the root")).expect("a directory");
             fs::copy(&from, &to).unwrap_or_else(|e| panic!("copying {}: {e}", from.display()));
         }
+        fs::write(checkout.root.join(".env"), Self::own_settings()).expect("the checkout's .env");
         checkout
+    }
+
+    /// What a person would write into `.env` to keep a second demo apart from the first.
+    pub fn own_settings() -> String {
+        format!("COMPOSE_PROJECT_NAME={PROJECT}\nVM_SSH_PORT={SSH_PORT}\nVM_HTTP_PORT={HTTP_PORT}\n")
     }
 
     /// The checkout with the demo up; a demo that is up already stays as it is.
@@ -112,8 +118,6 @@ impl Checkout {
     pub fn run_sh_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Run {
         let mut command = Command::new("./run.sh");
         command.args(arguments).current_dir(&self.root).stdin(Stdio::null());
-        command.env("COMPOSE_PROJECT_NAME", PROJECT);
-        command.env("VM_SSH_PORT", SSH_PORT).env("VM_HTTP_PORT", HTTP_PORT.to_string());
         command.envs(environment.iter().copied());
         run(command)
     }

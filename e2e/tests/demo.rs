@@ -66,14 +66,14 @@ fn docker_compose_on_the_host_must_list_the_project() {
 #[test]
 fn every_process_of_ours_must_run_without_root() {
     let demo = Checkout::with_demo();
-    let tops = demo.on_vm("for c in $(docker ps -q); do docker top $c -eo uid,args; done");
-    let uids: Vec<&str> = tops.lines().filter_map(|l| l.split_whitespace().next()).filter(|u| *u != "UID").collect();
+    let tops = demo.on_vm("for c in $(docker ps -q); do docker top $c -eo pid,uid,args; done");
+    let uids: Vec<&str> = tops.lines().filter_map(|l| l.split_whitespace().nth(1)).filter(|u| *u != "UID").collect();
     assert!(uids.len() >= 3, "{tops}");
     assert!(uids.iter().all(|uid| uid.parse::<u32>().is_ok_and(|u| u != 0)), "{tops}");
     let filter = format!("label=com.docker.compose.project={}", demo.project());
     for container in docker(&["ps", "-q", "--filter", &filter]).lines() {
-        let top = docker(&["top", container, "-eo", "uid,args"]);
-        assert!(!top.lines().any(|l| l.trim_start().starts_with("0 ")), "{top}");
+        let top = docker(&["top", container, "-eo", "pid,uid,args"]);
+        assert!(!top.lines().any(|l| l.split_whitespace().nth(1) == Some("0")), "{top}");
     }
     for image in ["toolbox", "clock-backend", "clock-frontend", "toolbox-vm"] {
         let user = docker(&["image", "inspect", "--format", "{{.Config.User}}", image]);
@@ -150,7 +150,10 @@ fn what_the_demo_made_must_be_gone_after_down() {
     assert!(volumes > 0, "down alone keeps the disk");
     demo.run_sh(&["down", "--volumes"]).expect_success();
     assert_eq!(left(), [0, 0, 0]);
-    assert!(!demo.root().join(".toolbox/keys").exists() && !demo.root().join(".env").exists());
+    assert!(!demo.root().join(".toolbox").exists());
+    // What a person wrote stays.
+    let settings = std::fs::read_to_string(demo.root().join(".env")).expect("the person's .env");
+    assert_eq!(settings, Checkout::own_settings());
 }
 
 fn is_time(text: &str) -> bool {

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::compose::{Condition, Project, Service};
 use crate::engine::{ContainerSpec, Engine, EngineError};
 use crate::image::Reference;
-use crate::plan::{Action, Operation, Plan};
+use crate::plan::{Action, Cause, Operation, Plan};
 
 use super::event::{Events, What};
 use super::health::{self, Unwell, Wanted};
@@ -162,6 +162,12 @@ impl<'a, E: Engine> Containers<'a, E> {
             Action::RemoveVolume { name } => {
                 simple(&events, &format!("remove volume {name}"), self.engine.remove_volume(name)).await
             }
+            // It may be the last that worked: it goes when everything else has succeeded.
+            Action::RemoveContainer { container, id } if operation.cause == Cause::LeftOver => {
+                simple(&events, &format!("stop container {container}"), self.engine.stop(id, None)).await?;
+                self.replaced.push(id.clone());
+                Ok(())
+            }
             Action::RemoveContainer { container, id } => {
                 let label = format!("remove container {container}");
                 let removal = async {
@@ -187,14 +193,21 @@ impl<'a, E: Engine> Containers<'a, E> {
     /// Stops the old container and moves it out of the way of its name.
     async fn retire(&mut self, container: &str, id: &str) -> Result<(), ApplyError> {
         let label = format!("stop container {container}");
-        let was_running = self.engine.status(id).await.is_ok_and(|s| s.state == "running");
+        let mut was_running = self.engine.status(id).await.is_ok_and(|s| s.state == "running");
         let parked = format!("{}_{container}", &id[..id.len().min(12)]);
         // On record before it happens: an undo of a step that was not taken does no harm.
         self.undo.push(Undo::Restore { id: id.to_owned(), name: container.to_owned(), was_running });
         let events = self.events.clone();
+        let (engine, undo) = (self.engine, &mut self.undo);
         let retirement = async {
-            self.engine.rename(id, &parked).await?;
-            self.engine.stop(id, None).await
+            if let Err(error) = engine.rename(id, &parked).await {
+                already_named(error)?;
+                // A run that was killed stopped it: it ran before that, and shall again where this run fails.
+                was_running = true;
+                undo.pop();
+                undo.push(Undo::Restore { id: id.to_owned(), name: container.to_owned(), was_running });
+            }
+            engine.stop(id, None).await
         };
         simple(&events, &label, retirement).await?;
         self.replaced.push(id.to_owned());
@@ -284,7 +297,7 @@ impl<'a, E: Engine> Containers<'a, E> {
     }
 }
 
-/// Renaming a container to the name that it has is refused: it was never moved.
+/// Renaming a container to the name that it has is refused: there is nothing to move.
 fn already_named(error: EngineError) -> Result<(), EngineError> {
     match &error {
         EngineError::Refused { message, .. } if message.contains("same name") => Ok(()),

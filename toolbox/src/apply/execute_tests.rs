@@ -4,7 +4,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use crate::compose::{LoadRequest, load};
 use crate::engine::fake::FakeEngine;
-use crate::plan::{Cause, Operation};
+use crate::plan::Operation;
 
 use super::*;
 

@@ -58,7 +58,8 @@ struct Finished {
     failure: Option<Failure>,
 }
 
-fn worst(outcomes: &[HostOutcome]) -> ExitStatus {
+/// The status that the hosts' outcomes come to.
+pub(super) fn worst(outcomes: &[HostOutcome]) -> ExitStatus {
     let statuses = outcomes.iter().map(|o| match o.outcome {
         Outcome::Ok => ExitStatus::Done,
         Outcome::FailedUntouched | Outcome::FailedRolledBack | Outcome::FailedIncomplete => ExitStatus::Failed,

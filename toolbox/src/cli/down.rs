@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::agent::KeySource;
-use crate::apply::Containers;
+use crate::apply::{ApplyError, Containers};
 use crate::plan::{render, teardown};
 use crate::ui::{self, HostOutcome, Outcome, Ui};
 
@@ -14,7 +14,7 @@ use super::connect::{Seen, connect_all};
 use super::context::Context;
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Failures};
-use super::{interrupt, keys};
+use super::{deploy, interrupt, keys};
 
 /// Takes the project off every host.
 pub(super) async fn run(
@@ -45,10 +45,9 @@ pub(super) async fn run(
         return Err(failures);
     }
     finished.iter().filter_map(|(_, failure)| failure.as_ref()).for_each(|f| f.show(&ui));
-    let failed = finished.iter().any(|(_, failure)| failure.is_some());
     let outcomes: Vec<HostOutcome> = finished.into_iter().map(|(outcome, _)| outcome).collect();
     ui.data(&HostOutcome::recap(&outcomes));
-    Ok(if failed { ExitStatus::Failed } else { ExitStatus::Done })
+    Ok(deploy::worst(&outcomes))
 }
 
 async fn take_down(
@@ -60,7 +59,7 @@ async fn take_down(
 ) -> (HostOutcome, Option<Failure>) {
     let name = host.facts.host.clone();
     let session = host.session;
-    let (mut changed, mut failure) = (0, None);
+    let (mut changed, mut outcome, mut failure) = (0, Outcome::Ok, None);
     if let (Some(engine), Ok(state)) = (session.engine(), &host.facts.engine) {
         let plan = teardown(&name, &context.project, state, arguments.volumes);
         ui.say(render(&plan).trim_end());
@@ -68,10 +67,13 @@ async fn take_down(
         let limit = Duration::from_secs(60);
         let events = session.events();
         let mut run = Containers::new(engine, &context.project, events, limit, interrupted.clone());
-        failure = run.run(&plan).await.err().map(|e| Failure::of(&e, e.hint()).on(&name));
+        // A removal is not taken back: what is gone is gone, and the rest is still there.
+        (outcome, failure) = match run.run(&plan).await {
+            Ok(()) => (Outcome::Ok, None),
+            Err(ApplyError::Interrupted) => (Outcome::Interrupted, None),
+            Err(e) => (Outcome::FailedIncomplete, Some(Failure::of(&e, e.hint()).on(&name))),
+        };
     }
     session.close().await;
-    // A removal is not taken back: what is gone is gone, and the rest is still there.
-    let outcome = if failure.is_some() { Outcome::FailedIncomplete } else { Outcome::Ok };
     (HostOutcome { host: name, changed, unchanged: 0, outcome }, failure)
 }

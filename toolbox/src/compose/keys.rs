@@ -225,4 +225,4 @@ pub(super) const IPAM_POOL: Keys = Keys { known: &["aux_addresses", "gateway", "
 pub(super) const VOLUME: Keys = Keys { known: &["driver", "driver_opts", "external", "labels", "name"], later: &[] };
 
 /// `x-toolbox:` of a service: ours alone, so unknown keys in it are refused too.
-pub(super) const TOOLBOX: Keys = Keys { known: &["hosts", "verify"], later: &[] };
+pub(super) const TOOLBOX: Keys = Keys { known: &["verify"], later: &["hosts"] };

@@ -375,6 +375,4 @@ pub struct Logging {
 pub struct ServiceExtension {
     /// A valid `http://host[:port]/path` URL, as seen from the host, that must answer after a deploy.
     pub verify: Option<String>,
-    /// Hosts or groups of the inventory that run the service; empty is all.
-    pub hosts: Vec<String>,
 }

@@ -33,7 +33,7 @@ impl NotedPort {
 type Claim<'a> = (&'a str, Option<IpAddr>);
 
 /// Refuses two claims on one port of a host.
-pub(super) fn ports(services: &Services, ports: &BTreeMap<String, Vec<NotedPort>>, sink: &Sink) {
+pub(super) fn ports(ports: &BTreeMap<String, Vec<NotedPort>>, sink: &Sink) {
     let mut claims: HashMap<(u16, Protocol), Vec<Claim<'_>>> = HashMap::new();
     for (name, noted) in ports {
         for port in noted {
@@ -41,10 +41,7 @@ pub(super) fn ports(services: &Services, ports: &BTreeMap<String, Vec<NotedPort>
                 continue;
             };
             let others = claims.entry((published, port.protocol)).or_default();
-            let clash = others
-                .iter()
-                .find(|(other, ip)| overlap(*ip, port.host_ip) && may_share_host(&services[*other], &services[name]));
-            if let Some((other, _)) = clash {
+            if let Some((other, _)) = others.iter().find(|(_, ip)| overlap(*ip, port.host_ip)) {
                 let protocol = port.protocol.as_str();
                 let message = format!("the port {published}/{protocol} is published already by the service {other:?}");
                 sink.push(Problem { message, ..port.place.clone() });
@@ -59,12 +56,6 @@ fn overlap(a: Option<IpAddr>, b: Option<IpAddr>) -> bool {
         (Some(a), Some(b)) => a == b || (a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified())),
         _ => true,
     }
-}
-
-/// Whether the two may run on the same host, as far as the compose file alone can say.
-fn may_share_host(a: &Service, b: &Service) -> bool {
-    let (a, b) = (&a.toolbox.hosts, &b.toolbox.hosts);
-    a.is_empty() || b.is_empty() || a.iter().any(|host| b.contains(host))
 }
 
 /// Refuses one explicit container name for two services.

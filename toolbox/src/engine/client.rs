@@ -106,9 +106,12 @@ impl Engine for Docker {
         let what = format!("creating container {}", spec.name);
         let image = self.quick.inspect_image(spec.image).await;
         let image_id = image.map_err(|e| refused(what.clone(), e))?.id.unwrap_or_default();
-        let options = CreateContainerOptionsBuilder::default().name(spec.name).build();
+        let mut options = CreateContainerOptionsBuilder::default().name(spec.name);
+        if let Some(platform) = &spec.service.platform {
+            options = options.platform(platform);
+        }
         let body = create::container(spec, &image_id);
-        let made = self.quick.create_container(Some(options), body).await;
+        let made = self.quick.create_container(Some(options.build()), body).await;
         let id = made.map_err(|e| refused(what.clone(), e))?.id;
         for (network, endpoint) in create::further_networks(spec) {
             let request = NetworkConnectRequest { container: id.clone(), endpoint_config: Some(endpoint) };

@@ -44,6 +44,7 @@ pub(super) fn container(spec: ContainerSpec<'_>, image_id: &str) -> ContainerCre
 fn host_config(spec: ContainerSpec<'_>) -> HostConfig {
     let service = spec.service;
     HostConfig {
+        binds: Some(service.mounts.iter().filter_map(relabelled_bind).collect()),
         port_bindings: Some(port_bindings(service)),
         restart_policy: Some(restart(service.restart)),
         mounts: Some(service.mounts.iter().filter_map(|m| mount(spec.project, m)).collect()),
@@ -138,7 +139,16 @@ fn anonymous_volumes(service: &Service) -> Vec<String> {
     anonymous.map(|m| m.target.clone()).collect()
 }
 
-/// `None` for an anonymous volume, which has a field of its own.
+/// SELinux labels go only with the short form, `HOST:CONTAINER:OPTIONS`.
+fn relabelled_bind(mount: &Mount) -> Option<String> {
+    let MountSource::Bind { path, propagation, selinux: Some(label), .. } = &mount.source else { return None };
+    let mut options = vec![label.clone()];
+    options.extend(mount.read_only.then(|| "ro".to_owned()));
+    options.extend(propagation.clone());
+    Some(format!("{path}:{}:{}", mount.target, options.join(",")))
+}
+
+/// `None` for an anonymous volume and for a relabelled bind, which have fields of their own.
 fn mount(project: &Project, mount: &Mount) -> Option<bollard::models::Mount> {
     let mut body = bollard::models::Mount {
         target: Some(mount.target.clone()),
@@ -146,7 +156,7 @@ fn mount(project: &Project, mount: &Mount) -> Option<bollard::models::Mount> {
         ..Default::default()
     };
     match &mount.source {
-        MountSource::Anonymous => return None,
+        MountSource::Anonymous | MountSource::Bind { selinux: Some(_), .. } => return None,
         MountSource::Bind { path, create_host_path, propagation, .. } => {
             body.typ = Some(MountType::BIND);
             body.source = Some(path.clone());

@@ -31,7 +31,7 @@ pub enum Outcome {
     FailedBroken,
     /// It failed half-way and goes on from there when it is run again.
     FailedIncomplete,
-    /// A person interrupted; the containers are as they were.
+    /// A person interrupted. A deploy has put its containers back, a removal goes on when it is run again.
     Interrupted,
 }
 
@@ -43,7 +43,7 @@ impl Outcome {
             Self::FailedRolledBack => "failed, rolled back",
             Self::FailedBroken => "FAILED, ROLL BACK FAILED",
             Self::FailedIncomplete => "failed, run it again",
-            Self::Interrupted => "interrupted, rolled back",
+            Self::Interrupted => "interrupted",
         }
     }
 }

@@ -11,11 +11,7 @@ pub(super) fn extension(c: &Context<'_>, service: Fields<'_>) -> ServiceExtensio
         return ServiceExtension::default();
     };
     let fields = Fields::new(c.sink, node, &keys::TOOLBOX);
-    let hosts = fields.strings("hosts");
-    if let Some(node) = fields.get("hosts").filter(|_| hosts.is_empty() || hosts.iter().any(String::is_empty)) {
-        c.sink.report(node, "must name at least one host or group");
-    }
-    ServiceExtension { verify: fields.converted("verify", verify_url), hosts }
+    ServiceExtension { verify: fields.converted("verify", verify_url) }
 }
 
 /// Checks `http://host[:port][/path][?query]`.

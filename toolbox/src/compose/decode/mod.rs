@@ -77,7 +77,7 @@ pub(super) fn project(mut root: Node, request: &Request<'_>, sink: &Sink) -> Pro
         noted: RefCell::default(),
     };
     let (services, ports) = services(&context, &root);
-    validate::ports(&services, &ports, sink);
+    validate::ports(&ports, sink);
     validate::container_names(&services, &root, sink);
     validate::cycles(&services, &root, sink);
     Project {

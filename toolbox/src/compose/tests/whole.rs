@@ -162,7 +162,7 @@ fn the_fingerprint_is_stable_and_ignores_what_makes_no_container() {
         (BASE.replace("{X: '1'}", "[X=1]"), rest),
         (format!("{BASE}\ndepends_on: [db]"), rest),
         (format!("{BASE}\nbuild: ."), rest),
-        (format!("{BASE}\nx-toolbox: {{hosts: [a]}}"), rest),
+        (format!("{BASE}\nx-toolbox: {{verify: 'http://a'}}"), rest),
         (BASE.replace("[n]", "[m]"), "volumes: {v: }\nnetworks: {m: {name: shop_n}}\n"),
     ] {
         assert_eq!(hash(&with(&body, rest)), base, "{body}");
