@@ -145,7 +145,7 @@ prepare() {
 
 prepare_key_and_settings() {
     prepare_key
-    [[ -n $HOST ]] || write_settings
+    write_settings
 }
 
 deploy_and_check() {
@@ -191,7 +191,7 @@ look() {
     if [[ $COMMAND = status && -z $HOST ]]; then say "demo VM: $(vm_state)"; fi
     if [[ -z $HOST && $(vm_state) != running/* ]]; then
         [[ $COMMAND = status ]] || require_vm
-        return 0
+        return 1
     fi
     toolbox "$COMMAND" "${REST[@]}"
 }

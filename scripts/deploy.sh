@@ -27,10 +27,10 @@ run_detached_from_terminal() {
     shift
     set -m
     { trap - EXIT INT TERM HUP; "$input" | compose "$@"; } &
-    CHILD=$!
+    CHILD=$! CHILD_GRACE=300
     set +m
     wait "$CHILD" || status=$?
-    CHILD=''
+    CHILD='' CHILD_GRACE=10
     return "$status"
 }
 

@@ -29,6 +29,8 @@ image_id()   { docker_ image inspect --format '{{.Id}}' "$1" 2>/dev/null || true
 image_size() { docker_ image inspect --format '{{.Size}}' "$1" | awk '{ printf "%.1f MB", $1 / 1e6 }'; }
 
 build_images() {
+    # Attestations hold times: with them an unchanged build would be another image.
+    export BUILDX_NO_DEFAULT_ATTESTATIONS=1
     local service services=(toolbox clock-backend frontend)
     [[ -n $HOST ]] || services+=(vm)
     for service in "${services[@]}"; do

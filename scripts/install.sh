@@ -120,17 +120,29 @@ packages_for() {
 
 apt_install_things() {
     local packages
-    installable openssh-client || apt_get update      # a new machine has no lists, so no candidates at all
+    installable openssh-client || apt_update          # a new machine has no lists, so no candidates at all
     repair_dpkg
     mapfile -t packages < <(packages_for "$@")
     echo "installing: ${packages[*]}"
     if ! apt_get install --no-install-recommends "${packages[@]}"; then
-        apt_get update                                # stale lists name versions that the archive has dropped
+        apt_update                                    # stale lists name versions that the archive has dropped
         apt_get install --no-install-recommends "${packages[@]}" ||
             fail 1 "apt-get could not install ${packages[*]}" "${EUID_HINT}apt-get install ${packages[*]}"
     fi
     note "installed"
     changed "installed ${packages[*]}"
+}
+
+# apt-get waits for dpkg's lock by itself, and not for that of the lists, which the system's own timers take.
+apt_update() {
+    local tries words
+    for (( tries = 0; tries < 60; tries++ )); do
+        if words=$(apt_get update 2>&1); then printf '%s\n' "$words"; return; fi
+        printf '%s\n' "$words"
+        [[ $words = *"Could not get lock"* || $words = *"Unable to lock"* ]] || return 1
+        sleep 5
+    done
+    return 1
 }
 
 # An earlier run that was interrupted may have left packages unpacked but not configured.

@@ -47,7 +47,7 @@ prepare_key() {
         KEY_MODE=stream
         PASSED+=(TOOLBOX_KEY_FILE=/dev/null "TOOLBOX_UID=$NOBODY" "TOOLBOX_GID=$NOBODY")
     elif [[ $KEY != "$DEMO_KEY" ]]; then
-        PASSED+=("TOOLBOX_KEY_FILE=$(realpath "$KEY")" "TOOLBOX_UID=$(stat -L -c %u "$KEY")" "TOOLBOX_GID=$(stat -L -c %g "$KEY")")
+        PASSED+=("TOOLBOX_KEY_FILE=$(realpath "$KEY")" "TOOLBOX_UID=$(stat -L -c %u "$KEY")" "TOOLBOX_GID=$(stat -L -c %g "$KEY" | sed "s/^0\$/$NOBODY/")")
     fi
 }
 

@@ -61,11 +61,11 @@ write_settings() {
     keep_setting COMPOSE_PROJECT_NAME clock
     keep_setting DOCKER_GID "$(stat -L -c %g "$(socket_path)")"
     [[ $(socket_path) = /var/run/docker.sock ]] || keep_setting DOCKER_SOCKET "$(socket_path)"
-    if [[ -c /dev/kvm ]]; then
+    if [[ -z $HOST && -c /dev/kvm ]]; then
         keep_setting VM_KVM_DEVICE /dev/kvm
         keep_setting KVM_GID "$(stat -L -c %g /dev/kvm)"
     fi
-    if [[ -f $DEMO_KEY ]]; then
+    if [[ -z $HOST && -f $DEMO_KEY ]]; then
         keep_setting TOOLBOX_KEY_FILE "./$DEMO_KEY"
         keep_setting TOOLBOX_UID "$(stat -c %u "$DEMO_KEY" | sed 's/^0$/65532/')"
         keep_setting TOOLBOX_GID "$(stat -c %g "$DEMO_KEY" | sed 's/^0$/65532/')"

@@ -121,12 +121,14 @@ bar_from_log() {
     printf '[%s%s] %s  ' "$(printf '%*s' "$full" '' | tr ' ' '#')" "$(printf '%*s' $((width - full)) '')" "$count"
 }
 
+CHILD_GRACE=10           # seconds that an interrupted step may take to end; a deploy puts containers back first
+
 # stop_child: ends the running step and everything it started; sudo's children are root's.
 stop_child() {
     [[ -n $CHILD ]] || return 0
     local group=-$CHILD turns=0
     kill -TERM -- "$group" 2>/dev/null || "${SUDO[@]}" kill -TERM -- "$group" 2>/dev/null || true
-    while kill -0 -- "$group" 2>/dev/null && (( turns++ < 50 )); do sleep 0.2; done
+    while kill -0 -- "$group" 2>/dev/null && (( turns++ < CHILD_GRACE * 5 )); do sleep 0.2; done
     kill -KILL -- "$group" 2>/dev/null || "${SUDO[@]}" kill -KILL -- "$group" 2>/dev/null || true
     CHILD=''
 }

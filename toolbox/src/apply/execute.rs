@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::compose::{Condition, Project, Service};
 use crate::engine::{ContainerSpec, Engine, EngineError};
 use crate::image::Reference;
-use crate::plan::{Action, Cause, Operation, Plan};
+use crate::plan::{Action, Cause, Operation, Plan, container_name};
 
 use super::event::{Events, What};
 use super::health::{self, Unwell, Wanted};
@@ -123,7 +123,7 @@ impl<'a, E: Engine> Containers<'a, E> {
     /// The engine's, naming the first container that stays.
     pub async fn finish(self) -> Result<(), ApplyError> {
         for id in &self.replaced {
-            let removed = self.engine.remove(id).await;
+            let removed = self.engine.remove(id, false).await;
             removed.map_err(|error| ApplyError::Engine { what: "removing a replaced container".into(), error })?;
         }
         Ok(())
@@ -163,23 +163,24 @@ impl<'a, E: Engine> Containers<'a, E> {
                 simple(&events, &format!("remove volume {name}"), self.engine.remove_volume(name)).await
             }
             // It may be the last that worked: it goes when everything else has succeeded.
-            Action::RemoveContainer { container, id } if operation.cause == Cause::LeftOver => {
+            Action::RemoveContainer { container, id, .. } if operation.cause == Cause::LeftOver => {
+                self.note_restore(id, container).await;
                 simple(&events, &format!("stop container {container}"), self.engine.stop(id, None)).await?;
                 self.replaced.push(id.clone());
                 Ok(())
             }
-            Action::RemoveContainer { container, id } => {
+            Action::RemoveContainer { container, id, volumes } => {
                 let label = format!("remove container {container}");
                 let removal = async {
                     self.engine.stop(id, None).await?;
-                    self.engine.remove(id).await
+                    self.engine.remove(id, *volumes).await
                 };
                 simple(&events, &label, removal).await
             }
-            Action::CreateContainer { service, container } => self.create(service, container).await,
-            Action::RecreateContainer { service, container, replaces } => {
-                self.retire(container, replaces).await?;
-                self.create(service, container).await
+            Action::CreateContainer { service, container } => self.create(service, container, None).await,
+            Action::RecreateContainer { service, container, replaces, replaced_name } => {
+                self.retire(container, replaces, replaced_name).await?;
+                self.create(service, container, Some(replaces)).await
             }
             Action::StartContainer { service, container, id } => {
                 simple(&events, &format!("start container {container}"), self.engine.start(id)).await?;
@@ -190,36 +191,37 @@ impl<'a, E: Engine> Containers<'a, E> {
         }
     }
 
-    /// Stops the old container and moves it out of the way of its name.
-    async fn retire(&mut self, container: &str, id: &str) -> Result<(), ApplyError> {
-        let label = format!("stop container {container}");
-        let mut was_running = self.engine.status(id).await.is_ok_and(|s| s.state == "running");
+    /// Stops the old container and moves it out of the way of its successor's name.
+    async fn retire(&mut self, container: &str, id: &str, name: &str) -> Result<(), ApplyError> {
         let parked = format!("{}_{container}", &id[..id.len().min(12)]);
-        // On record before it happens: an undo of a step that was not taken does no harm.
-        self.undo.push(Undo::Restore { id: id.to_owned(), name: container.to_owned(), was_running });
+        if name == parked {
+            // A run that was killed parked it: it ran before that, and shall again where this run fails.
+            self.undo.push(Undo::Restore { id: id.to_owned(), name: container.to_owned(), was_running: true });
+        } else {
+            self.note_restore(id, name).await;
+        }
         let events = self.events.clone();
-        let (engine, undo) = (self.engine, &mut self.undo);
         let retirement = async {
-            if let Err(error) = engine.rename(id, &parked).await {
-                already_named(error)?;
-                // A run that was killed stopped it: it ran before that, and shall again where this run fails.
-                was_running = true;
-                undo.pop();
-                undo.push(Undo::Restore { id: id.to_owned(), name: container.to_owned(), was_running });
-            }
-            engine.stop(id, None).await
+            self.engine.rename(id, &parked).await.or_else(already_named)?;
+            self.engine.stop(id, None).await
         };
-        simple(&events, &label, retirement).await?;
+        simple(&events, &format!("stop container {name}"), retirement).await?;
         self.replaced.push(id.to_owned());
         Ok(())
     }
 
-    async fn create(&mut self, name: &str, container: &str) -> Result<(), ApplyError> {
+    /// On record before it happens: an undo of a step that was not taken does no harm.
+    async fn note_restore(&mut self, id: &str, name: &str) {
+        let was_running = self.engine.status(id).await.is_ok_and(|s| s.state == "running" || s.state == "restarting");
+        self.undo.push(Undo::Restore { id: id.to_owned(), name: name.to_owned(), was_running });
+    }
+
+    async fn create(&mut self, name: &str, container: &str, successor_of: Option<&str>) -> Result<(), ApplyError> {
         let service = &self.project.services[name];
         self.wait_for_dependencies(service).await?;
         let events = self.events.clone();
         let image = Reference::parse(&service.image).map_or_else(|_| service.image.clone(), |r| r.familiar());
-        let spec = ContainerSpec { project: self.project, service, name: container, image: &image };
+        let spec = ContainerSpec { project: self.project, service, name: container, image: &image, successor_of };
         let engine = self.engine;
         let undo = &mut self.undo;
         let creation = async {
@@ -233,7 +235,7 @@ impl<'a, E: Engine> Containers<'a, E> {
         Ok(())
     }
 
-    /// Waits for those dependencies that this run started; the others were well when the plan was made.
+    /// Waits for what the service asks for of its dependencies, also of those that this run did not touch.
     async fn wait_for_dependencies(&mut self, service: &Service) -> Result<(), ApplyError> {
         for (name, dependency) in &service.depends_on {
             let wanted = match dependency.condition {
@@ -241,11 +243,15 @@ impl<'a, E: Engine> Containers<'a, E> {
                 Condition::Healthy => Wanted::Well,
                 Condition::CompletedSuccessfully => Wanted::Completed,
             };
-            let Some(index) = self.started.iter().position(|(s, _)| s == name) else {
-                continue;
+            let id = match self.started.iter().position(|(s, _)| s == name) {
+                Some(index) => self.started.remove(index).1,
+                None => match self.project.services.get(name) {
+                    Some(service) => container_name(self.project, service),
+                    // Not required, and not enabled.
+                    None => continue,
+                },
             };
-            let (name, id) = self.started.remove(index);
-            self.wait(&name, &id, wanted).await?;
+            self.wait(name, &id, wanted).await?;
         }
         Ok(())
     }
@@ -286,7 +292,7 @@ impl<'a, E: Engine> Containers<'a, E> {
 
     async fn take_back(&self, step: Undo) -> Result<(), EngineError> {
         match step {
-            Undo::Remove { id } => self.engine.remove(&id).await,
+            Undo::Remove { id } => self.engine.remove(&id, true).await,
             Undo::Stop { id } => self.engine.stop(&id, None).await,
             Undo::Restore { id, name, was_running } => {
                 self.events.send(What::Note(format!("bringing back the earlier {name}")));

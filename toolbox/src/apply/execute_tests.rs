@@ -36,6 +36,7 @@ fn recreate_both() -> Plan {
             service: service.into(),
             container: format!("shop-{service}-1"),
             replaces: format!("old-{service}"),
+            replaced_name: format!("shop-{service}-1"),
         },
         cause: Cause::ConfigChanged,
     };

@@ -59,7 +59,7 @@ pub async fn push<E: Engine>(
     let sent = send_and_check(engine, spool, held, events).await;
     match sent {
         Err(PushError::Engine(EngineError::Unreachable { .. })) | Ok(()) => sent,
-        Err(error) if partial => {
+        Err(error) if partial && !error.to_string().contains("no space left") => {
             events.send(What::Note(format!("sending everything: {error}")));
             let nothing_held = held.keys().map(|r| (r.clone(), 0)).collect();
             send_and_check(engine, spool, &nothing_held, events).await

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-use crate::bootstrap::{Access, InstallError, SystemFacts, Unusable, install_engine, probe, start_engine};
+use crate::bootstrap::{
+    Access, InstallError, ProbeError, SystemFacts, Unusable, free_bytes, install_engine, probe, start_engine,
+};
 use crate::engine::{Dialer, Docker, Engine as _, EngineError, EngineStream};
 use crate::plan::{Action, Cause, HostFacts};
-use crate::ssh::{AgentDialer, ChannelStream, Connection, SshError, Target, Timeouts};
+use crate::ssh::{AgentDialer, ChannelStream, Connection, Output, SshError, Target, Timeouts};
+use crate::state::EngineState;
 
 use super::event::{Events, What};
 
@@ -22,6 +25,9 @@ pub enum SessionError {
     /// SSH.
     #[error(transparent)]
     Ssh(#[from] SshError),
+    /// The host does not say what it is.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
     /// The login user's rights.
     #[error(transparent)]
     Unusable(#[from] Unusable),
@@ -46,6 +52,7 @@ impl SessionError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Ssh(error) => error.hint(),
+            Self::Probe(error) => error.hint(),
             Self::Unusable(error) => Some(error.hint()),
             Self::Install(error) => error.hint(),
             Self::Engine(error) => error.hint(),
@@ -111,17 +118,39 @@ impl HostSession {
         self.control.tcp(host, port).await
     }
 
+    /// Runs a short command on the host.
+    ///
+    /// # Errors
+    /// [`SshError`] where it cannot be run; its status is not looked at.
+    pub async fn exec(&self, command: &str) -> Result<Output, SshError> {
+        self.control.exec(command, b"").await
+    }
+
     /// Everything a plan needs to know; reads only.
     ///
     /// # Errors
     /// [`EngineError`].
     pub async fn observe(&self) -> Result<HostFacts, SessionError> {
         let engine = match &self.engine {
-            Some(engine) => Ok(engine.observe().await?),
+            Some(engine) => Ok(self.events.step("look at the engine", engine.observe()).await?),
             None if self.facts.dockerd => Err(Cause::EngineStopped),
             None => Err(Cause::NoEngine),
         };
         Ok(HostFacts { host: self.target.name.clone(), engine, listening: self.facts.listening.clone() })
+    }
+
+    /// Free bytes where the engine keeps, or will keep, its data; `None` where the host does not say.
+    ///
+    /// # Errors
+    /// [`SshError`].
+    pub async fn free_bytes(&self, facts: &HostFacts) -> Result<Option<u64>, SessionError> {
+        match &facts.engine {
+            // The probe looked at the usual place, before the engine could be asked.
+            Ok(engine) if engine.data_root != EngineState::empty().data_root => {
+                Ok(free_bytes(&self.control, &engine.data_root).await?)
+            }
+            _ => Ok(self.facts.free_bytes),
+        }
     }
 
     /// Carries out a plan's steps that make the engine ready; other actions are none of its business.
@@ -163,7 +192,7 @@ impl HostSession {
         loop {
             let facts = probe(&self.control, &self.socket).await?;
             let reason = match facts.access()? {
-                Some(access) => match self.try_engine(access).await {
+                Some(access) => match self.reach_engine(&facts, access).await {
                     Ok(engine) => return Ok((facts, engine)),
                     Err(error) => error.to_string(),
                 },
@@ -176,24 +205,31 @@ impl HostSession {
         }
     }
 
-    /// `None` where the socket exists and nothing listens, which is an engine that does not run. A server that
-    /// forwards no Unix sockets gets the detour by its own docker command line.
+    /// `None` where the engine is installed and does not run.
     async fn connect_engine(&self, access: Access) -> Result<Option<Docker>, SessionError> {
+        match self.reach_engine(&self.facts, access).await {
+            Ok(engine) => Ok(Some(engine)),
+            Err(_) if self.facts.dockerd && !self.facts.dockerd_running && self.facts.can_become_root() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A server that forwards no Unix sockets gets the detour by its own docker command line.
+    async fn reach_engine(&self, facts: &SystemFacts, access: Access) -> Result<Docker, EngineError> {
         let first = match self.try_engine(access).await {
-            Ok(engine) => return Ok(Some(engine)),
+            Ok(engine) => return Ok(engine),
             Err(error) => error,
         };
-        if self.facts.docker_cli
-            && access == Access::Socket
-            && let Ok(engine) = self.try_engine(Access::DialStdio { sudo: false }).await
-        {
-            self.events.send(What::Note(format!("{first}; using docker system dial-stdio instead")));
-            return Ok(Some(engine));
+        if access != Access::Socket || !facts.docker_cli {
+            return Err(first);
         }
-        if self.facts.can_become_root() && self.facts.dockerd {
-            return Ok(None);
+        match self.try_engine(Access::DialStdio { sudo: false }).await {
+            Ok(engine) => {
+                self.events.send(What::Note(format!("{first}; using docker system dial-stdio instead")));
+                Ok(engine)
+            }
+            Err(_) => Err(first),
         }
-        Err(first.into())
     }
 
     async fn try_engine(&self, access: Access) -> Result<Docker, EngineError> {

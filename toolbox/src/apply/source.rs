@@ -25,6 +25,14 @@ pub enum SourceError {
         /// What is wrong with it.
         error: ReferenceError,
     },
+    /// The name pins a digest.
+    #[error("service {service}: image {image} is named by its digest, which is not supported yet")]
+    ByDigest {
+        /// The service.
+        service: String,
+        /// The image as the compose file names it.
+        image: String,
+    },
     /// The local engine.
     #[error("the local container engine ({socket}): {error}")]
     Engine {
@@ -77,8 +85,12 @@ impl SourceError {
             Self::Engine { error: EngineError::Unreachable { .. }, .. } => Some(
                 "start Docker here, or give a saved tarball with --images FILE (docker save -o FILE IMAGE…)".into(),
             ),
+            Self::ByDigest { image, .. } => {
+                let name = image.split('@').next().unwrap_or_default();
+                Some(format!("give it a tag and name that: docker tag {image} {name}:pinned"))
+            }
             Self::Spool { error, .. } => error.hint().map(str::to_owned),
-            Self::Archive { .. } => Some("save it again: docker save -o FILE IMAGE…".into()),
+            Self::Archive { error, .. } => error.hint().map(str::to_owned),
             Self::Spooling { .. } => Some("set TOOLBOX_CACHE to a directory with room for the images".into()),
             _ => None,
         }
@@ -149,6 +161,9 @@ impl ImageSource {
                 image: image.clone(),
                 error,
             })?;
+            if reference.digest().is_some() {
+                return Err(SourceError::ByDigest { service: service.clone(), image: image.clone() });
+            }
             if let Some(desired) = self.describe_one(reference).await? {
                 images.insert(image.clone(), desired);
             }

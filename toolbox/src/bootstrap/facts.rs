@@ -1,6 +1,7 @@
 //! What a host says of itself, in one round trip.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 
 use crate::ssh::quote;
 
@@ -18,6 +19,9 @@ fact machine "$(uname -m)"
 command -v apt-get >/dev/null 2>&1 && fact apt yes
 command -v dockerd >/dev/null 2>&1 && fact dockerd yes
 command -v docker >/dev/null 2>&1 && fact docker yes
+for name in /proc/[0-9]*/comm; do
+  read -r comm <"$name" && [ "$comm" = dockerd ] && { fact dockerd_running yes; break; }
+done 2>/dev/null
 [ -S "$socket" ] && fact socket yes
 [ -w "$socket" ] && fact socket_writable yes
 [ -d /run/systemd/system ] && fact systemd yes
@@ -57,6 +61,8 @@ pub struct SystemFacts {
     pub apt: bool,
     /// The Docker daemon is installed.
     pub dockerd: bool,
+    /// The Docker daemon runs.
+    pub dockerd_running: bool,
     /// The Docker command line is installed.
     pub docker_cli: bool,
     /// The engine's socket exists.
@@ -67,8 +73,8 @@ pub struct SystemFacts {
     pub systemd: bool,
     /// Free bytes where the engine keeps its data.
     pub free_bytes: Option<u64>,
-    /// TCP ports that something listens on, other than on loopback addresses.
-    pub listening: BTreeSet<u16>,
+    /// TCP addresses that something listens on.
+    pub listening: BTreeSet<SocketAddr>,
 }
 
 /// How the engine's socket is reached.
@@ -100,6 +106,12 @@ pub enum Unusable {
         /// `not installed` or `not running`.
         state: &'static str,
     },
+    /// The login runs no commands.
+    #[error("the login gives no shell: it answered {said:?}")]
+    NoShell {
+        /// The first line of what it wrote.
+        said: String,
+    },
     /// sudo works and there is no command line to carry the connection.
     #[error("user {user} may use the engine only by sudo, which needs the docker command line on the host")]
     NoCommandLine {
@@ -118,6 +130,9 @@ impl Unusable {
             Self::CannotInstall { user, .. } => format!(
                 "log in as root, or allow sudo on the host: echo '{user} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/{user}"
             ),
+            Self::NoShell { .. } => {
+                "log in as a user with a shell that runs commands (no ForceCommand, no nologin)".into()
+            }
             Self::NoCommandLine { .. } => {
                 "install it on the host: apt-get install docker-cli (docker.io before Debian 13)".into()
             }
@@ -131,7 +146,7 @@ impl SystemFacts {
         let pairs: Vec<(&str, &str)> = output.lines().filter_map(|l| l.strip_prefix(MARK)?.split_once('=')).collect();
         let single: BTreeMap<&str, &str> = pairs.iter().copied().collect();
         let text = |name: &str| single.get(name).copied().unwrap_or_default().to_owned();
-        let listening = pairs.iter().filter(|(name, _)| *name == "listen").filter_map(|(_, a)| listen_port(a));
+        let listening = pairs.iter().filter(|(name, _)| *name == "listen").filter_map(|(_, a)| listener(a));
         Self {
             user: text("user"),
             is_root: single.get("uid") == Some(&"0"),
@@ -141,6 +156,7 @@ impl SystemFacts {
             machine: text("machine"),
             apt: single.contains_key("apt"),
             dockerd: single.contains_key("dockerd"),
+            dockerd_running: single.contains_key("dockerd_running"),
             docker_cli: single.contains_key("docker"),
             socket: single.contains_key("socket"),
             socket_writable: single.contains_key("socket_writable"),
@@ -179,17 +195,20 @@ impl SystemFacts {
 }
 
 /// Column "Available" of `df -Pk`'s last line, in bytes.
-fn free_bytes(line: &str) -> Option<u64> {
+pub(super) fn free_bytes(line: &str) -> Option<u64> {
     line.split_whitespace().nth(3)?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// The port of a hexadecimal `address:port` in /proc/net/tcp (proc(5)); `None` where it is on loopback.
-fn listen_port(address: &str) -> Option<u16> {
-    let (ip, port) = address.split_once(':')?;
-    let v4_loopback = ip.len() == 8 && ip.ends_with("7F");
-    let v6_loopback = ip == "00000000000000000000000001000000";
-    let port = u16::from_str_radix(port, 16).ok()?;
-    (!v4_loopback && !v6_loopback).then_some(port)
+/// A hexadecimal `address:port` of /proc/net/tcp or tcp6 (proc(5)): words of 32 bits in the machine's byte order.
+fn listener(text: &str) -> Option<SocketAddr> {
+    let (ip, port) = text.split_once(':')?;
+    let words = ip.as_bytes().chunks(8).map(|w| u32::from_str_radix(std::str::from_utf8(w).ok()?, 16).ok());
+    let bytes: Vec<u8> = words.collect::<Option<Vec<u32>>>()?.into_iter().flat_map(u32::to_le_bytes).collect();
+    let ip = match bytes.len() {
+        4 => IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?),
+        _ => IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?),
+    };
+    Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
 }
 
 #[cfg(test)]

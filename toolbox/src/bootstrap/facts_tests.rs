@@ -20,8 +20,11 @@ fn a_bare_debian_is_read_through_a_banner() {
 }
 
 #[test]
-fn loopback_listeners_do_not_take_a_port() {
-    assert_eq!(SystemFacts::parse(ROOT).listening, BTreeSet::from([22, 443]));
+fn listeners_are_read_with_their_addresses() {
+    let wanted = ["0.0.0.0:22", "127.0.0.1:80", "[::]:443"].map(|a| a.parse().unwrap());
+    assert_eq!(SystemFacts::parse(ROOT).listening, BTreeSet::from(wanted));
+    assert_eq!(listener("00000000000000000000000001000000:0016"), "[::1]:22".parse().ok());
+    assert_eq!(listener("nonsense"), None);
 }
 
 #[test]

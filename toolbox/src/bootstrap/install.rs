@@ -12,12 +12,20 @@ const APT: &str = r#"
 set -eu
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 apt() { apt-get -q -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" </dev/null; }
-apt update
+# Another run of it may hold the lists, which apt-get does not wait for. It succeeds where it fetched nothing: why,
+# which is on stderr, is told again where the installation fails for it.
+tries=0
+while ! { warnings=$(apt update 2>&1 >&3); } 3>&1; do
+  case $warnings in
+    *"Could not get lock"*|*"Unable to lock"*) tries=$((tries + 1)); [ "$tries" -lt 60 ] && sleep 5 && continue ;;
+  esac
+  printf '%s\n' "$warnings" >&2; exit 100
+done
 packages=docker.io
 if apt-cache show docker-cli >/dev/null 2>&1; then packages="$packages docker-cli"; fi
 install() { apt install -y --no-install-recommends $packages; }
 # What an interrupted installation left half-done is finished first.
-install || { dpkg --configure -a </dev/null; install; }
+install || { dpkg --configure -a </dev/null; install; } || { printf '%s\n' "$warnings" >&2; exit 100; }
 "#;
 
 const START: &str = r#"
@@ -61,7 +69,9 @@ impl InstallError {
             Self::UnknownFamily { .. } => {
                 Some("install Docker on the host with its own package manager and deploy again".into())
             }
-            Self::Failed { tail, .. } if tail.contains("resolv") || tail.contains("Could not connect") => {
+            Self::Failed { tail, .. }
+                if ["resolv", "Could not connect", "Failed to fetch"].iter().any(|w| tail.contains(w)) =>
+            {
                 Some("the host cannot reach its package archive: check its network and /etc/apt/sources.list*".into())
             }
             Self::Failed { tail, .. } if tail.contains("No space left") => Some("make room on the host's disk".into()),

@@ -10,14 +10,65 @@ mod install;
 pub use facts::{Access, SystemFacts, Unusable};
 pub use install::{InstallError, install_engine, start_engine};
 
-use crate::ssh::{Connection, SshError};
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::ssh::{Connection, SshError, quote};
+
+/// How long the questions may take: a login script or a dead network mount must not hang a deploy.
+const PROBE: Duration = Duration::from_secs(60);
+
+/// Why a host does not say what it is.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// SSH.
+    #[error(transparent)]
+    Ssh(#[from] SshError),
+    /// The login runs no commands.
+    #[error(transparent)]
+    NoShell(#[from] Unusable),
+    /// A command hangs.
+    #[error("the host did not answer simple questions (id, uname, df) within {} s", PROBE.as_secs())]
+    TimedOut,
+}
+
+impl ProbeError {
+    /// The next step, where there is one to name.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Ssh(error) => error.hint(),
+            Self::NoShell(error) => Some(error.hint()),
+            Self::TimedOut => {
+                Some("log in and see what hangs: the login's profile, or df on a dead network mount".into())
+            }
+        }
+    }
+}
 
 /// Asks the host what it is; `socket` is the engine's socket there.
 ///
 /// # Errors
-/// [`SshError`] where the command cannot be run.
-pub async fn probe(connection: &Connection, socket: &str) -> Result<SystemFacts, SshError> {
+/// [`ProbeError`].
+pub async fn probe(connection: &Connection, socket: &str) -> Result<SystemFacts, ProbeError> {
     let script = facts::script(socket);
-    let output = connection.exec("sh -s", script.as_bytes()).await?;
-    Ok(SystemFacts::parse(&String::from_utf8_lossy(&output.stdout)))
+    let asked = timeout(PROBE, connection.exec("sh -s", script.as_bytes())).await;
+    let output = asked.map_err(|_| ProbeError::TimedOut)??;
+    let facts = SystemFacts::parse(&output.stdout_text());
+    if facts.user.is_empty() {
+        let said = [output.stdout_text(), output.stderr_text()].concat();
+        let said = said.lines().find(|l| !l.trim().is_empty()).unwrap_or_default().to_owned();
+        return Err(Unusable::NoShell { said }.into());
+    }
+    Ok(facts)
+}
+
+/// Free bytes of the file system that holds `directory` of the host; `None` where df(1) does not say.
+///
+/// # Errors
+/// [`SshError`] where the command cannot be run.
+pub async fn free_bytes(connection: &Connection, directory: &str) -> Result<Option<u64>, SshError> {
+    let command = format!("df -Pk {}", quote(directory));
+    let output = connection.exec(&command, b"").await?;
+    Ok(output.stdout_text().lines().last().and_then(facts::free_bytes))
 }

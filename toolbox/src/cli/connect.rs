@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::apply::{Event, Events, HostSession};
+use crate::apply::{Event, Events, HostSession, SessionError};
 use crate::plan::HostFacts;
 use crate::ssh::AgentDialer;
 
@@ -30,8 +30,9 @@ pub(super) async fn connect_all(
     let sessions = context.hosts.iter().map(|host| async move {
         let events = Events::new(&host.name, events.clone());
         let opened = HostSession::open(context.target(host), Context::socket(host), agent.clone(), events).await;
-        let session = opened.map_err(|e| Failure::of(&e, e.hint()).on(&host.name))?;
-        let facts = session.observe().await.map_err(|e| Failure::of(&e, e.hint()).on(&host.name))?;
+        let failed = |e: SessionError| (host.name.clone(), Failure::of(&e, e.hint()).on(&host.name));
+        let session = opened.map_err(failed)?;
+        let facts = session.observe().await.map_err(failed)?;
         Ok(Seen { session, facts })
     });
     let (mut seen, mut failures) = (Vec::new(), Vec::new());
@@ -41,5 +42,5 @@ pub(super) async fn connect_all(
             Err(failure) => failures.push(failure),
         }
     }
-    if failures.is_empty() { Ok(seen) } else { Err(Failures::failed(failures)) }
+    if failures.is_empty() { Ok(seen) } else { Err(Failures::of_hosts(failures)) }
 }

@@ -73,7 +73,10 @@ fn project(common: &Common) -> Result<Project, Vec<Failure>> {
         working_dir: common.project_directory.clone(),
         project_name: common.project_name.clone(),
         profiles: common.profile.iter().cloned().collect(),
-        environment: std::env::vars().collect(),
+        // What is not UTF-8 cannot stand in a compose file.
+        environment: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
     };
     compose::load(&request).map_err(|problems| problems.0.iter().map(problem).collect())
 }

@@ -32,7 +32,7 @@ pub(super) async fn run(
     let interrupted = interrupt::listen();
     let context = Context::load(common)?;
     context.warn(&ui);
-    let agent = keys::agent(common, key).await?;
+    let agent = interrupt::or_interrupted(&interrupted, keys::agent(common, key)).await?;
     let (sender, receiver) = unbounded_channel();
     let watching = tokio::spawn(ui::watch(ui, receiver));
     let prepared = interrupt::or_interrupted(&interrupted, prepare(&context, &agent, &arguments.images, &sender)).await;
@@ -41,7 +41,10 @@ pub(super) async fn run(
             prepared.plans.iter().for_each(|plan| ui.say(render(plan).trim_end()));
             Ok(apply_all(prepared, &context.project, arguments, &sender, &interrupted).await)
         }
-        Err(failures) => Err(failures),
+        Err(failures) => {
+            ui.data(&HostOutcome::recap(&failures.outcomes(&context.hosts)));
+            Err(failures)
+        }
     };
     drop(sender);
     let _ = watching.await;
@@ -61,7 +64,7 @@ struct Finished {
 /// The status that the hosts' outcomes come to.
 pub(super) fn worst(outcomes: &[HostOutcome]) -> ExitStatus {
     let statuses = outcomes.iter().map(|o| match o.outcome {
-        Outcome::Ok => ExitStatus::Done,
+        Outcome::Ok | Outcome::Untouched => ExitStatus::Done,
         Outcome::FailedUntouched | Outcome::FailedRolledBack | Outcome::FailedIncomplete => ExitStatus::Failed,
         Outcome::FailedBroken => ExitStatus::Broken,
         Outcome::Interrupted => ExitStatus::Interrupted,

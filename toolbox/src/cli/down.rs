@@ -6,7 +6,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use crate::agent::KeySource;
 use crate::apply::{ApplyError, Containers};
-use crate::plan::{render, teardown};
+use crate::plan::{Cause, render, teardown};
 use crate::ui::{self, HostOutcome, Outcome, Ui};
 
 use super::args::{Common, Down};
@@ -25,7 +25,7 @@ pub(super) async fn run(
 ) -> Result<ExitStatus, Failures> {
     let interrupted = interrupt::listen();
     let context = Context::load(common)?;
-    let agent = keys::agent(common, key).await?;
+    let agent = interrupt::or_interrupted(&interrupted, keys::agent(common, key)).await?;
     let (sender, receiver) = unbounded_channel();
     let watching = tokio::spawn(ui::watch(ui, receiver));
     let connected = interrupt::or_interrupted(&interrupted, connect_all(&context, &agent, &sender)).await;
@@ -73,6 +73,11 @@ async fn take_down(
             Err(ApplyError::Interrupted) => (Outcome::Interrupted, None),
             Err(e) => (Outcome::FailedIncomplete, Some(Failure::of(&e, e.hint()).on(&name))),
         };
+    }
+    if host.facts.engine == Err(Cause::EngineStopped) {
+        let message = format!("{name}: the container engine does not run, so that nothing can be removed");
+        failure = Some(Failure::text(message, Some("start it on the host: systemctl start docker".into())));
+        outcome = Outcome::FailedUntouched;
     }
     session.close().await;
     (HostOutcome { host: name, changed, unchanged: 0, outcome }, failure)

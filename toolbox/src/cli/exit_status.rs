@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// The documented exit statuses.
+/// The documented exit statuses, the worst last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum ExitStatus {
     /// 0: done, or nothing to do.
@@ -11,10 +11,10 @@ pub(super) enum ExitStatus {
     Failed,
     /// 2: usage or configuration; nothing was touched. With `plan --detailed-exitcode`: there are changes.
     Configuration,
-    /// 3: the way back failed too; a person is needed.
-    Broken,
     /// 130: interrupted.
     Interrupted,
+    /// 3: the way back failed too; a person is needed.
+    Broken,
 }
 
 impl From<ExitStatus> for ExitCode {

@@ -1,6 +1,9 @@
 //! Errors on their way to a person: a message, the next step, and the exit status.
 
-use crate::ui::{Ui, with_causes};
+use std::collections::BTreeSet;
+
+use crate::inventory::Host;
+use crate::ui::{HostOutcome, Outcome, Ui, with_causes};
 
 use super::exit_status::ExitStatus;
 
@@ -16,6 +19,8 @@ pub(super) struct Failure {
 pub(super) struct Failures {
     status: ExitStatus,
     list: Vec<Failure>,
+    /// The hosts that some of it is about.
+    hosts: BTreeSet<String>,
 }
 
 impl Failure {
@@ -43,17 +48,33 @@ impl Failure {
 impl Failures {
     /// A problem of usage or configuration: nothing was touched.
     pub(super) fn configuration(list: Vec<Failure>) -> Self {
-        Self { status: ExitStatus::Configuration, list }
+        Self { status: ExitStatus::Configuration, list, hosts: BTreeSet::new() }
     }
 
     /// A failure of the world: a host, an engine, a network.
     pub(super) fn failed(list: Vec<Failure>) -> Self {
-        Self { status: ExitStatus::Failed, list }
+        Self { status: ExitStatus::Failed, list, hosts: BTreeSet::new() }
+    }
+
+    /// A failure of these hosts, before anything was changed on any.
+    pub(super) fn of_hosts(failures: Vec<(String, Failure)>) -> Self {
+        let (hosts, list) = failures.into_iter().unzip();
+        Self { status: ExitStatus::Failed, list, hosts }
+    }
+
+    /// What became of every host, where it was hosts that failed.
+    pub(super) fn outcomes(&self, all: &[Host]) -> Vec<HostOutcome> {
+        let outcome =
+            |name: &String| if self.hosts.contains(name) { Outcome::FailedUntouched } else { Outcome::Untouched };
+        let hosts = all.iter().filter(|_| !self.hosts.is_empty());
+        hosts
+            .map(|h| HostOutcome { host: h.name.clone(), changed: 0, unchanged: 0, outcome: outcome(&h.name) })
+            .collect()
     }
 
     /// Nothing to show, only a way to end.
     pub(super) fn with_status(status: ExitStatus) -> Self {
-        Self { status, list: Vec::new() }
+        Self { status, list: Vec::new(), hosts: BTreeSet::new() }
     }
 
     /// Shows every error; the status to exit with.

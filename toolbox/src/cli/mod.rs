@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::agent::KeySource;
-use crate::ui::Ui;
+use crate::ui::{self, Ui};
 
 use args::{Arguments, Verb};
 use exit_status::ExitStatus;
@@ -33,6 +33,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_tracing();
     let ui = Ui::new(arguments.quiet);
+    let terminal = ui::Terminal::save();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -44,8 +45,9 @@ pub fn main() -> ExitCode {
         Ok(status) => status,
         Err(failures) => failures.show(&ui),
     };
-    // A prompt or a spool that is still being read does not hold the process.
+    // A prompt or a spool that is still being read does not hold the process, nor keep the terminal silent.
     runtime.shutdown_background();
+    terminal.restore();
     status.into()
 }
 
@@ -59,13 +61,17 @@ async fn run(arguments: Arguments, key: Option<KeySource>, ui: Ui) -> Result<Exi
     }
 }
 
-/// Diagnostics for developers, off unless `TOOLBOX_LOG` asks. russh's agent client would log whole requests at debug
-/// level, and so is capped whatever is asked.
+/// Diagnostics for developers, off unless `TOOLBOX_LOG` asks. Below info these libraries write whole requests, with
+/// what they sign and with services' environments, so that they are capped whatever is asked.
 fn start_tracing() {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("TOOLBOX_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
-    let capped = ["russh::keys::agent=info", "russh=info"].iter().fold(filter, |f, directive| {
-        directive.parse().map_or_else(|_| EnvFilter::new("error"), |d| f.add_directive(d))
+    use tracing_subscriber::filter::{EnvFilter, LevelFilter, filter_fn};
+    use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+    use tracing_subscriber::util::SubscriberInitExt as _;
+    let asked = EnvFilter::try_from_env("TOOLBOX_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
+    let capped = filter_fn(|event| {
+        let talkative = ["russh", "bollard", "hyper"].iter().any(|name| event.target().starts_with(name));
+        !talkative || *event.level() <= LevelFilter::INFO
     });
-    tracing_subscriber::fmt().with_env_filter(capped).with_writer(std::io::stderr).init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(capped);
+    tracing_subscriber::registry().with(lines).with(asked).init();
 }

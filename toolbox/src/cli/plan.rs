@@ -22,7 +22,7 @@ pub(super) async fn run(
     let interrupted = interrupt::listen();
     let context = Context::load(common)?;
     context.warn(&ui);
-    let agent = keys::agent(common, key).await?;
+    let agent = interrupt::or_interrupted(&interrupted, keys::agent(common, key)).await?;
     let (sender, receiver) = unbounded_channel();
     let watching = tokio::spawn(ui::watch(ui, receiver));
     let prepared =

@@ -47,7 +47,7 @@ pub(super) async fn prepare(
         let archive = source.spool(&references).await.map_err(|e| source_failure(&e))?;
         add_sizes(&mut images, &archive);
         plans = self::plans(context, &hosts, &images)?;
-        check_room(&hosts, &plans)?;
+        check_room(&hosts, &plans).await?;
         spool = Some(archive);
     }
     Ok(Prepared { hosts, plans, spool })
@@ -93,15 +93,21 @@ fn add_sizes(images: &mut BTreeMap<String, DesiredImage>, archive: &Spool) {
 }
 
 /// An engine unpacks a tarball beside its data: twice the size must fit.
-fn check_room(hosts: &[Seen], plans: &[Plan]) -> Result<(), Failures> {
-    let short = hosts.iter().zip(plans).filter_map(|(host, plan)| {
-        let (free, needed) = (host.session.facts().free_bytes?, plan.bytes_to_send().checked_mul(2)?);
-        (needed > free).then(|| {
-            let (needed, free) = (human_bytes(needed), human_bytes(free));
-            let message = format!("{}: the images need {needed} on the host's disk, {free} are free", plan.host);
-            Failure::text(message, Some("make room on the host: docker system df, docker image prune".into()))
-        })
-    });
-    let short: Vec<Failure> = short.collect();
+async fn check_room(hosts: &[Seen], plans: &[Plan]) -> Result<(), Failures> {
+    let mut short = Vec::new();
+    for (host, plan) in hosts.iter().zip(plans) {
+        let free = host.session.free_bytes(&host.facts).await;
+        let free = free.map_err(|e| Failures::failed(vec![Failure::of(&e, e.hint()).on(&plan.host)]))?;
+        short.extend(free.and_then(|free| no_room(plan, free)));
+    }
     if short.is_empty() { Ok(()) } else { Err(Failures::failed(short)) }
+}
+
+fn no_room(plan: &Plan, free: u64) -> Option<Failure> {
+    let needed = plan.bytes_to_send().saturating_mul(2);
+    (needed > free).then(|| {
+        let (needed, free) = (human_bytes(needed), human_bytes(free));
+        let message = format!("{}: the images need {needed} on the host's disk, {free} are free", plan.host);
+        Failure::text(message, Some("make room on the host: docker system df, docker image prune".into()))
+    })
 }

@@ -35,7 +35,7 @@ pub(super) async fn run(
 ) -> Result<ExitStatus, Failures> {
     let interrupted = interrupt::listen();
     let context = Context::load(common)?;
-    let agent = keys::agent(common, key).await?;
+    let agent = interrupt::or_interrupted(&interrupted, keys::agent(common, key)).await?;
     // Nobody watches the steps: the answer is the table.
     let (sender, _) = unbounded_channel();
     let connected = interrupt::or_interrupted(&interrupted, connect_all(&context, &agent, &sender)).await;

@@ -71,7 +71,7 @@ fn read(request: &LoadRequest, sink: &Sink) -> Option<Project> {
     let request =
         Request { project: &name, working_dir: &working_dir, profiles: &request.profiles, variables: &variables };
     let project = decode::project(root, &request, sink);
-    Some(Project { files: vec![file], ..project })
+    Some(Project { files: vec![source::absolute(&file)], ..project })
 }
 
 fn parse(file: &Path, sink: &Sink) -> Option<Node> {

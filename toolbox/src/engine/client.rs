@@ -110,13 +110,17 @@ impl Engine for Docker {
         if let Some(platform) = &spec.service.platform {
             options = options.platform(platform);
         }
-        let body = create::container(spec, &image_id);
+        let mut body = create::container(spec, &image_id);
+        if let Some(before) = spec.successor_of {
+            let before = self.quick.inspect_container(before, None).await.map_err(|e| refused(what.clone(), e))?;
+            create::take_over_volumes(&mut body, &before);
+        }
         let made = self.quick.create_container(Some(options.build()), body).await;
         let id = made.map_err(|e| refused(what.clone(), e))?.id;
         for (network, endpoint) in create::further_networks(spec) {
             let request = NetworkConnectRequest { container: id.clone(), endpoint_config: Some(endpoint) };
             if let Err(e) = self.quick.connect_network(&network, request).await {
-                let _ = self.remove(&id).await;
+                let _ = self.remove(&id, true).await;
                 return Err(refused(format!("connecting {} to network {network}", spec.name), e));
             }
         }
@@ -136,8 +140,8 @@ impl Engine for Docker {
         stopped.map_err(|e| refused("stopping the container".into(), e))
     }
 
-    async fn remove(&self, id: &str) -> Result<(), EngineError> {
-        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+    async fn remove(&self, id: &str, volumes: bool) -> Result<(), EngineError> {
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(volumes).build();
         let removed = self.quick.remove_container(id, Some(options)).await;
         removed.map_err(|e| refused("removing the container".into(), e))
     }

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, DeviceMapping, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig,
-    HostConfigLogConfig, Ipam, IpamConfig, MountBindOptions, MountBindOptionsPropagationEnum, MountTmpfsOptions,
-    MountType, MountVolumeOptions, NetworkCreateRequest, NetworkingConfig, PortBinding, PortMap, ResourcesUlimits,
-    RestartPolicy as ApiRestart, RestartPolicyNameEnum,
+    ContainerCreateBody, ContainerInspectResponse, DeviceMapping, EndpointIpamConfig, EndpointSettings, HealthConfig,
+    HostConfig, HostConfigLogConfig, Ipam, IpamConfig, MountBindOptions, MountBindOptionsPropagationEnum,
+    MountTmpfsOptions, MountType, MountVolumeOptions, NetworkCreateRequest, NetworkingConfig, PortBinding, PortMap,
+    ResourcesUlimits, RestartPolicy as ApiRestart, RestartPolicyNameEnum,
 };
 
 use crate::compose::{Healthcheck, Mount, MountSource, Project, RestartPolicy, Service};
@@ -137,6 +137,32 @@ fn restart(policy: RestartPolicy) -> ApiRestart {
 fn anonymous_volumes(service: &Service) -> Vec<String> {
     let anonymous = service.mounts.iter().filter(|m| m.source == MountSource::Anonymous);
     anonymous.map(|m| m.target.clone()).collect()
+}
+
+/// The data of a container's anonymous volumes (its image's `VOLUME`s, entries of `volumes:` without a source) goes on
+/// in its successor, unless that mounts something else there.
+pub(super) fn take_over_volumes(body: &mut ContainerCreateBody, before: &ContainerInspectResponse) {
+    let Some(host) = &mut body.host_config else { return };
+    let mounts = host.mounts.get_or_insert_default();
+    let bound: Vec<String> =
+        host.binds.iter().flatten().filter_map(|b| b.split(':').nth(1).map(str::to_owned)).collect();
+    for old in before.mounts.iter().flatten().filter(|m| m.typ.as_deref() == Some("volume")) {
+        let (Some(name), Some(target)) = (&old.name, &old.destination) else { continue };
+        let taken = mounts.iter().any(|m| m.target.as_ref() == Some(target)) || bound.contains(target);
+        if is_anonymous(name) && !taken {
+            mounts.push(bollard::models::Mount {
+                typ: Some(MountType::VOLUME),
+                source: Some(name.clone()),
+                target: Some(target.clone()),
+                ..Default::default()
+            });
+        }
+    }
+}
+
+/// The engine names a volume that nobody named by 64 hex digits.
+fn is_anonymous(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// SELinux labels go only with the short form, `HOST:CONTAINER:OPTIONS`.

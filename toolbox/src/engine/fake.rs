@@ -135,7 +135,7 @@ impl Engine for FakeEngine {
         self.set_state("stop", id, "exited")
     }
 
-    async fn remove(&self, id: &str) -> Result<(), EngineError> {
+    async fn remove(&self, id: &str, _: bool) -> Result<(), EngineError> {
         self.call(format!("remove {id}"), |inner| {
             inner.containers.remove(id);
         })
@@ -154,7 +154,9 @@ impl Engine for FakeEngine {
     }
 
     async fn status(&self, id: &str) -> Result<ContainerStatus, EngineError> {
-        Ok(self.0.lock().unwrap().containers.get(id).map(|c| c.status.clone()).unwrap_or_default())
+        let inner = self.0.lock().unwrap();
+        let by_name = || inner.containers.values().find(|c| c.name == id);
+        Ok(inner.containers.get(id).or_else(by_name).map(|c| c.status.clone()).unwrap_or_default())
     }
 
     async fn logs(&self, _: &str, _: usize) -> Result<Vec<String>, EngineError> {

@@ -64,8 +64,15 @@ impl EngineError {
 
     /// The next step, where there is one to name.
     pub fn hint(&self) -> Option<String> {
-        let Self::Refused { message, .. } = self else {
-            return None;
+        let message = match self {
+            Self::Refused { message, .. } => message,
+            Self::Unreachable { reason } if reason.contains("refused the socket") => {
+                return Some(
+                    "let the host's sshd forward it (AllowStreamLocalForwarding yes), or install the docker command line there"
+                        .into(),
+                );
+            }
+            _ => return None,
         };
         if message.contains("no space left on device") {
             return Some("make room on the host (docker image prune, docker system df) and deploy again".into());
@@ -86,6 +93,8 @@ pub struct ContainerSpec<'a> {
     pub name: &'a str,
     /// Full name of the image.
     pub image: &'a str,
+    /// The engine's id of the container that it follows, whose anonymous volumes it takes over, as Compose does.
+    pub successor_of: Option<&'a str>,
 }
 
 /// How a container does.
@@ -127,8 +136,8 @@ pub trait Engine: Send + Sync + 'static {
     fn start(&self, id: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Stops a container; `grace` replaces its own stop timeout.
     fn stop(&self, id: &str, grace: Option<Duration>) -> impl Future<Output = Result<(), EngineError>> + Send;
-    /// Removes a container, running or not, and its anonymous volumes.
-    fn remove(&self, id: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Removes a container, running or not; with `volumes` its anonymous volumes too.
+    fn remove(&self, id: &str, volumes: bool) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Gives a container another name.
     fn rename(&self, id: &str, name: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// How a container does.

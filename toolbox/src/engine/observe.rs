@@ -9,7 +9,7 @@ use bollard::models::{
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptions, ListVolumesOptions,
 };
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::image::Reference;
 use crate::state::{EngineState, ImageFacts, ObservedContainer, ObservedImage, Store};
@@ -17,16 +17,18 @@ use crate::state::{EngineState, ImageFacts, ObservedContainer, ObservedImage, St
 use super::client::refused;
 use super::{ContainerStatus, EngineError};
 
-/// Everything, in five requests at once and one for each image.
+/// Requests at once: each may take a session of its own at the host's sshd, which allows ten.
+const AT_ONCE: usize = 4;
+
+/// Everything, in five requests at once and then one for each image.
 pub(super) async fn snapshot(api: &Api) -> Result<EngineState, EngineError> {
     let all = ListContainersOptionsBuilder::default().all(true).build();
-    let (info, version, containers, networks, volumes, images) = tokio::join!(
+    let (info, version, containers, networks, volumes) = tokio::join!(
         api.info(),
         api.version(),
         api.list_containers(Some(all)),
         api.list_networks(None::<ListNetworksOptions>),
         api.list_volumes(None::<ListVolumesOptions>),
-        images(api),
     );
     let ask = |what: &str| {
         let what = format!("asking the engine for {what}");
@@ -37,7 +39,7 @@ pub(super) async fn snapshot(api: &Api) -> Result<EngineState, EngineError> {
     let networks = networks.map_err(ask("its networks"))?;
     let volumes = volumes.map_err(ask("its volumes"))?.volumes.unwrap_or_default();
     let mut state = system(&info, &version);
-    state.images = images?;
+    state.images = images(api).await?;
     state.containers = containers.iter().map(container).collect();
     state.networks = networks.into_iter().filter_map(|n| n.name).collect();
     state.volumes = volumes.into_iter().map(|v| v.name).collect();
@@ -62,7 +64,7 @@ fn store(info: &SystemInfo) -> Store {
 }
 
 async fn images(api: &Api) -> Result<Vec<ObservedImage>, EngineError> {
-    let options = ListImagesOptionsBuilder::default().all(true).build();
+    let options = ListImagesOptionsBuilder::default().build();
     let listed = api.list_images(Some(options)).await;
     let listed = listed.map_err(|e| refused("asking the engine for its images".into(), e))?;
     let inspected = listed.into_iter().map(|image| async move {
@@ -75,7 +77,8 @@ async fn images(api: &Api) -> Result<Vec<ObservedImage>, EngineError> {
             },
         }
     });
-    Ok(try_join_all(inspected).await?.into_iter().flatten().collect())
+    let inspected: Vec<Option<ObservedImage>> = stream::iter(inspected).buffered(AT_ONCE).try_collect().await?;
+    Ok(inspected.into_iter().flatten().collect())
 }
 
 fn observed_image(image: &ImageInspect) -> ObservedImage {

@@ -102,6 +102,8 @@ pub enum Action {
         container: String,
         /// The engine's id of the container that is replaced.
         replaces: String,
+        /// That container's name, which is another one where something else than a deploy made it.
+        replaced_name: String,
     },
     /// Start a container that is as it should be and does not run.
     StartContainer {
@@ -118,6 +120,8 @@ pub enum Action {
         container: String,
         /// The engine's id.
         id: String,
+        /// Its anonymous volumes go too.
+        volumes: bool,
     },
     /// Remove a network.
     RemoveNetwork {

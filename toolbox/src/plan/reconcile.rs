@@ -1,6 +1,7 @@
 //! Compares what a project wants with what a host holds.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 
 use crate::compose::{Project, Protocol, RestartPolicy, Service};
 use crate::image::{ChainId, DiffId, Reference, held_chains, held_prefix};
@@ -35,8 +36,8 @@ pub struct HostFacts {
     pub host: String,
     /// `Err` holds the reason why there is no snapshot.
     pub engine: Result<EngineState, Cause>,
-    /// TCP ports that something listens on.
-    pub listening: BTreeSet<u16>,
+    /// TCP addresses that something listens on.
+    pub listening: BTreeSet<SocketAddr>,
 }
 
 /// Why no plan can be made; nothing was touched.
@@ -224,7 +225,7 @@ impl Run<'_> {
         let container = container_name(self.desired.project, service);
         let (current, left_over) = self.containers_of(&service.name, &container);
         for old in left_over {
-            let action = Action::RemoveContainer { container: old.name.clone(), id: old.id.clone() };
+            let action = Action::RemoveContainer { container: old.name.clone(), id: old.id.clone(), volumes: false };
             operations.push(op(action, Cause::LeftOver));
         }
         let service_name = service.name.clone();
@@ -234,7 +235,12 @@ impl Run<'_> {
         };
         let id = current.id.clone();
         if let Some(cause) = self.why_recreate(service, current, &container, pushed) {
-            let action = Action::RecreateContainer { service: service_name, container, replaces: id };
+            let action = Action::RecreateContainer {
+                service: service_name,
+                container,
+                replaces: id,
+                replaced_name: current.name.clone(),
+            };
             operations.push(op(action, cause));
         } else if !current.is_running() && !may_have_ended(service, current) {
             let cause = Cause::NotRunning { state: current.state.clone() };
@@ -321,9 +327,10 @@ impl Run<'_> {
     }
 
     fn port_problems(&self, service: &Service) -> Vec<PlanError> {
-        let tcp = service.ports.iter().filter(|p| p.protocol == Protocol::Tcp).filter_map(|p| p.published);
-        tcp.filter_map(|port| {
-            let holder = self.port_holder(port)?;
+        let tcp = service.ports.iter().filter(|p| p.protocol == Protocol::Tcp);
+        tcp.filter_map(|published| {
+            let port = published.published?;
+            let holder = self.port_holder(published.host_ip, port)?;
             let (host, service) = (self.facts.host.clone(), service.name.clone());
             Some(PlanError::PortTaken { host, service, port, holder })
         })
@@ -331,13 +338,16 @@ impl Run<'_> {
     }
 
     /// Who holds the port, unless it is the project itself, whose containers give it up.
-    fn port_holder(&self, port: u16) -> Option<String> {
+    fn port_holder(&self, host_ip: Option<IpAddr>, port: u16) -> Option<String> {
         let project = &self.desired.project.name;
         let container = self.engine.containers.iter().find(|c| c.is_running() && c.published.contains_key(&port));
         match container {
             Some(own) if own.project.as_ref() == Some(project) => None,
             Some(other) => Some(format!("container {}", other.name)),
-            None => self.facts.listening.contains(&port).then(|| "another process".to_owned()),
+            None => {
+                let taken = self.facts.listening.iter().any(|l| l.port() == port && clashes(host_ip, l.ip()));
+                taken.then(|| "another process".to_owned())
+            }
         }
     }
 
@@ -356,6 +366,11 @@ impl Run<'_> {
 fn may_have_ended(service: &Service, current: &ObservedContainer) -> bool {
     let one_shot = matches!(service.restart, RestartPolicy::No | RestartPolicy::OnFailure { .. });
     one_shot && current.state == "exited" && current.status.starts_with("Exited (0)")
+}
+
+/// Whether a listener on `theirs` keeps the engine from binding the same port; no address of ours means all of them.
+fn clashes(ours: Option<IpAddr>, theirs: IpAddr) -> bool {
+    ours.is_none_or(|ip| ip.is_unspecified() || theirs.is_unspecified() || ip == theirs)
 }
 
 fn op(action: Action, cause: Cause) -> Operation {

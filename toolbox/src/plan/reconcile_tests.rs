@@ -49,7 +49,11 @@ fn images() -> BTreeMap<String, DesiredImage> {
 }
 
 fn host(engine: Result<EngineState, Cause>) -> HostFacts {
-    HostFacts { host: "vm".into(), engine, listening: BTreeSet::from([22]) }
+    HostFacts { host: "vm".into(), engine, listening: BTreeSet::from([listener("0.0.0.0:22")]) }
+}
+
+fn listener(text: &str) -> SocketAddr {
+    text.parse().unwrap()
 }
 
 fn held(name: &str, id: &str, layers: &[&str]) -> ObservedImage {
@@ -197,7 +201,7 @@ fn errors_after(change: impl FnOnce(&mut HostFacts, &mut BTreeMap<String, Desire
 
 #[test]
 fn a_taken_port_is_named_with_its_holder() {
-    let process = errors_after(|facts, _| facts.listening.extend([80]));
+    let process = errors_after(|facts, _| facts.listening.extend([listener("127.0.0.1:80")]));
     assert_eq!(process, ["vm: service web: port 80 is taken on the host by another process"]);
     let stranger = errors_after(|facts, _| {
         let published = BTreeMap::from([(80, 80)]);
@@ -213,7 +217,7 @@ fn a_port_held_by_the_project_itself_is_free() {
     let project = project_of(FILE);
     let mut state = deployed(&project);
     state.containers[1].published = BTreeMap::from([(80, 8080)]);
-    let facts = HostFacts { listening: BTreeSet::from([80]), ..host(Ok(state)) };
+    let facts = HostFacts { listening: BTreeSet::from([listener("[::]:80")]), ..host(Ok(state)) };
     assert!(plan(&project, &images(), &facts).is_empty());
 }
 
@@ -231,4 +235,20 @@ fn an_image_for_another_processor_is_an_error() {
     let wrong = errors_after(|facts, _| facts.engine.as_mut().unwrap().architecture = "arm64".into());
     assert_eq!(wrong[0], "vm: service db: image db is for amd64, the host is arm64");
     assert_eq!(wrong.len(), 2);
+}
+
+#[test]
+fn a_port_on_one_address_clashes_with_listeners_on_it_or_on_all() {
+    for (ours, theirs, expected) in [
+        (None, "127.0.0.1", true),
+        (Some("0.0.0.0"), "10.0.0.1", true),
+        (Some("127.0.0.1"), "0.0.0.0", true),
+        (Some("127.0.0.1"), "::", true),
+        (Some("127.0.0.1"), "127.0.0.1", true),
+        (Some("127.0.0.1"), "10.0.0.1", false),
+        (Some("127.0.0.1"), "::1", false),
+    ] {
+        let (ours, theirs) = (ours.map(|ip: &str| ip.parse().unwrap()), theirs.parse().unwrap());
+        assert_eq!(clashes(ours, theirs), expected, "{ours:?} {theirs}");
+    }
 }

@@ -8,9 +8,11 @@ use super::operation::{Action, Cause, Operation, Plan};
 /// Removes every container of the project, its networks, and with `volumes` its named volumes and what they hold.
 /// External networks and volumes stay, and so do images.
 pub fn teardown(host: &str, project: &Project, engine: &EngineState, volumes: bool) -> Plan {
-    let containers = engine
-        .of_project(&project.name)
-        .map(|c| Action::RemoveContainer { container: c.name.clone(), id: c.id.clone() });
+    let containers = engine.of_project(&project.name).map(|c| Action::RemoveContainer {
+        container: c.name.clone(),
+        id: c.id.clone(),
+        volumes,
+    });
     let networks = project
         .networks
         .values()

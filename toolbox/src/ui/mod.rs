@@ -6,12 +6,14 @@
 mod progress;
 mod recap;
 mod table;
+mod terminal;
 
 use std::io::{IsTerminal as _, Write as _};
 
 pub use progress::watch;
 pub use recap::{HostOutcome, Outcome};
 pub use table::table;
+pub use terminal::Terminal;
 
 /// How much is shown, and whether in colour.
 #[derive(Debug, Clone, Copy)]

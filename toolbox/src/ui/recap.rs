@@ -23,6 +23,8 @@ pub struct HostOutcome {
 pub enum Outcome {
     /// Everything is as it should be.
     Ok,
+    /// Nothing was tried, because another host failed.
+    Untouched,
     /// It failed before anything was changed.
     FailedUntouched,
     /// It failed, and the containers are as they were.
@@ -39,6 +41,7 @@ impl Outcome {
     fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
+            Self::Untouched => "not touched",
             Self::FailedUntouched => "failed, nothing changed",
             Self::FailedRolledBack => "failed, rolled back",
             Self::FailedBroken => "FAILED, ROLL BACK FAILED",
@@ -52,7 +55,7 @@ impl HostOutcome {
     /// The recap of all hosts as a table.
     pub fn recap(outcomes: &[Self]) -> String {
         let rows = outcomes.iter().map(|o| {
-            let failed = usize::from(o.outcome != Outcome::Ok);
+            let failed = usize::from(!matches!(o.outcome, Outcome::Ok | Outcome::Untouched));
             vec![
                 o.host.clone(),
                 format!("changed={}", o.changed),
