@@ -20,6 +20,7 @@ run_tests() {
         return
     fi
     prepare_base_images
+    export TOOLBOX_TEST_ENGINE=1     # tests that need the engine and a base image run too
     cargo_tests
     build_images
     [[ ! -x frontend/test.sh ]] || step "Frontend (frontend/test.sh)" frontend ./frontend/test.sh

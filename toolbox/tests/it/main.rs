@@ -1,9 +1,17 @@
 //! Integration tests: real sshd, real ssh-agent, real engine.
 
+mod bad_host;
+mod bad_images;
+mod bad_key;
+mod bad_project;
+mod deploy;
+mod deploy_failures;
+mod engine;
 mod image_archive;
+mod machine;
+mod project;
 mod ssh;
 mod ssh_channels;
 mod ssh_exec;
 mod ssh_host_keys;
 mod sshd;
-mod tidy;

@@ -154,6 +154,10 @@ fn collect(mut stderr: BufReader<ChildStderr>, log: Arc<Mutex<String>>) {
     });
 }
 
+/// bash reads ~/.bashrc for a command by SSH as well, unless it takes itself for an inner shell; what stands in the
+/// tester's own is nothing that a test should depend on.
+const NO_LOGIN_SCRIPTS: &str = "SetEnv SHLVL=2";
+
 fn sshd_config(directory: &Path, port: u16, settings: &[&str]) -> String {
     let directory = directory.display();
     format!(
@@ -169,7 +173,8 @@ fn sshd_config(directory: &Path, port: u16, settings: &[&str]) -> String {
          PasswordAuthentication no\n\
          KbdInteractiveAuthentication no\n\
          MaxStartups 100\n\
-         LogLevel VERBOSE\n",
+         LogLevel VERBOSE\n\
+         {NO_LOGIN_SCRIPTS}\n",
         settings.join("\n"),
     )
 }

@@ -1,0 +1,185 @@
+//! A machine of its own for tests: sshd on port 22 of its own loopback, its own container engine with its own images.
+//!
+//! It is made from this machine by namespaces and an overlay over the root file system (`machine.sh`), so that nothing
+//! that happens in it (users, packages, containers, ports) touches this machine, and it ends with the test. Needs root,
+//! util-linux, iproute2, openssh-server, and Docker's daemon and command line.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use tempfile::TempDir;
+
+use crate::engine::{Engine, service};
+use crate::sshd::KeyPair;
+
+/// How much of a machine's log a failed test shows.
+const LOG_LINES: usize = 30;
+
+/// What a machine shall be like.
+pub(crate) struct Kind {
+    /// Where its engine keeps its data.
+    pub(crate) data: &'static str,
+    /// Size of the disk there, as mount(8) takes it, with further options.
+    pub(crate) disk: &'static str,
+    /// How its container engine is.
+    pub(crate) engine: State,
+    /// Programs that it does not have.
+    pub(crate) hidden: &'static [&'static str],
+}
+
+/// How an engine is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Running,
+    /// Installed, and can be started.
+    Stopped,
+    /// Not installed.
+    Absent,
+}
+
+/// The engine runs and has room.
+pub(crate) const READY: Kind = Kind { data: "/var/lib/docker", disk: "512m", engine: State::Running, hidden: &[] };
+
+/// A running machine.
+pub(crate) struct Machine {
+    directory: TempDir,
+    child: Child,
+    log: Arc<Mutex<String>>,
+    /// The key that every user of the machine lets in.
+    pub(crate) key: KeyPair,
+    /// The machine's own host key.
+    pub(crate) host_key: KeyPair,
+}
+
+impl Machine {
+    /// Starts a machine and waits until all in it listens. `None`, said on stderr, where that cannot be done.
+    pub(crate) fn start(test: &str, kind: &Kind) -> Option<Self> {
+        Engine::for_test(test)?;
+        if !namespaces() {
+            eprintln!("{test}: not run, this process may not make namespaces (root is needed)");
+            return None;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let host_key = KeyPair::generate(path, "host", "ed25519");
+        let key = KeyPair::generate(path, "key", "ed25519");
+        fs::create_dir(path.join("disk")).unwrap();
+        fs::write(path.join("machine.sh"), include_str!("machine.sh")).unwrap();
+        fs::write(path.join("daemon.json"), format!("{{\"data-root\": \"{}\"}}", kind.data)).unwrap();
+        fs::write(path.join("authorized_keys"), &key.public).unwrap();
+        fs::write(path.join("sshd_config"), sshd_config(path)).unwrap();
+        let mut child = spawn(path, kind);
+        let log = await_lines(&mut child, kind);
+        Some(Self { directory, child, log, key, host_key })
+    }
+
+    /// The engine of the machine.
+    pub(crate) fn engine(&self) -> Engine {
+        Engine::at(&self.directory.path().join("docker.sock"))
+    }
+
+    /// What to put before a command so that it sees the machine's network, and nothing else of it.
+    pub(crate) fn network(&self) -> Vec<String> {
+        let namespace = format!("--net=/proc/{}/ns/net", self.child.id());
+        vec!["nsenter".into(), namespace]
+    }
+
+    /// A line of known_hosts that trusts the machine.
+    pub(crate) fn known_hosts(&self) -> String {
+        format!("127.0.0.1 {}\n", self.host_key.public_without_comment())
+    }
+
+    /// Something else that listens on this port of the machine, when it does so.
+    pub(crate) fn serve(&self, port: u16) -> Child {
+        let before = self.network();
+        let mut command = Command::new(&before[0]);
+        command.args(&before[1..]).arg(service()).arg("serve");
+        let mut child = command.env("PORT", port.to_string()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        let stdout = child.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        assert_eq!(line, "listening\n");
+        child
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // The first process of the machine goes with this one, and everything else with that.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log.lock().unwrap();
+            let lines: Vec<&str> = log.lines().rev().take(LOG_LINES).collect();
+            eprintln!("--- end of the machine's log, latest line first ---");
+            eprintln!("{}", lines.join("\n"));
+        }
+    }
+}
+
+fn namespaces() -> bool {
+    let tried =
+        Command::new("unshare").args(["--net", "--mount", "--pid", "--fork", "true"]).stderr(Stdio::null()).status();
+    tried.is_ok_and(|status| status.success())
+}
+
+/// `setpriv` sees to it that nothing is left when this process is killed.
+fn spawn(directory: &Path, kind: &Kind) -> Child {
+    Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "unshare", "--net", "--mount"])
+        .args(["--pid", "--fork", "--kill-child", "sh"])
+        .arg(directory.join("machine.sh"))
+        .arg(directory)
+        .args([kind.data, kind.disk])
+        .arg(match kind.engine {
+            State::Running => "running",
+            State::Stopped => "stopped",
+            State::Absent => "absent",
+        })
+        .args(kind.hidden)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("util-linux is installed")
+}
+
+/// Reads what sshd and dockerd say until both listen, and goes on collecting it.
+fn await_lines(child: &mut Child, kind: &Kind) -> Arc<Mutex<String>> {
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    let ready = |said: &str| {
+        said.contains("Server listening")
+            && (kind.engine != State::Running || said.matches("API listen on").count() == 2)
+    };
+    while !ready(&said) {
+        let read = stderr.read_line(&mut said).unwrap();
+        assert!(read > 0, "the machine did not start: {said}");
+    }
+    let log = Arc::new(Mutex::new(said));
+    collect(stderr, Arc::clone(&log));
+    log
+}
+
+fn collect(mut stderr: BufReader<ChildStderr>, log: Arc<Mutex<String>>) {
+    std::thread::spawn(move || {
+        let mut chunk = [0; 4096];
+        while let Ok(count @ 1..) = stderr.read(&mut chunk) {
+            let text = String::from_utf8_lossy(&chunk[..count]);
+            log.lock().unwrap().push_str(&text);
+        }
+    });
+}
+
+fn sshd_config(directory: &Path) -> String {
+    let file = |name: &str| PathBuf::from(directory).join(name).display().to_string();
+    let (host_key, authorized) = (file("host"), file("authorized_keys"));
+    format!(
+        "ListenAddress 127.0.0.1:22\nHostKey {host_key}\nAuthorizedKeysFile {authorized}\nPidFile none\n\
+         StrictModes no\nUsePAM no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n\
+         KbdInteractiveAuthentication no\n"
+    )
+}
