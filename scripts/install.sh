@@ -60,6 +60,7 @@ package_for() {
         ca-certificates) choices=(ca-certificates) ;;
         debian-keys) choices=(debian-archive-keyring) ;;
         chromedriver) choices=(chromium-driver chromium-chromedriver) ;;
+        ip)         choices=(iproute2) ;;
         chromium)   choices=(chromium chromium-browser) ;;
         *)          choices=("$1") ;;
     esac

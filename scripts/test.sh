@@ -3,7 +3,7 @@
 # end-to-end tests, which call ./run.sh themselves. The test runner has the last word: nothing is printed after it.
 
 QUICK_TOOLS=(shellcheck cc libc-headers sshd ssh ssh-keygen)
-FULL_TOOLS=(chromium chromedriver)
+FULL_TOOLS=(chromium chromedriver curl git ip)
 
 run_tests() {
     local tools=("${QUICK_TOOLS[@]}")

@@ -340,7 +340,7 @@ impl Run<'_> {
     /// Who holds the port, unless it is the project itself, whose containers give it up.
     fn port_holder(&self, host_ip: Option<IpAddr>, port: u16) -> Option<String> {
         let project = &self.desired.project.name;
-        let container = self.engine.containers.iter().find(|c| c.is_running() && c.published.contains_key(&port));
+        let container = self.engine.containers.iter().find(|c| c.published.contains_key(&port));
         match container {
             Some(own) if own.project.as_ref() == Some(project) => None,
             Some(other) => Some(format!("container {}", other.name)),
