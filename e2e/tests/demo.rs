@@ -52,6 +52,14 @@ fn an_encrypted_key_must_work() {
     assert!(run.text.contains("the passphrase does not open the private key"), "{}", run.text);
 }
 
+/// A client's own address would be one that the guest's Docker may give to a network of its own: answers would be lost.
+#[test]
+fn clients_must_reach_the_vm_from_its_own_network() {
+    let demo = Checkout::with_demo();
+    let connection = demo.on_vm("echo $SSH_CONNECTION");
+    assert!(connection.starts_with("10.0.2.2 "), "{connection}");
+}
+
 #[test]
 fn docker_compose_on_the_host_must_list_the_project() {
     let demo = Checkout::with_demo();

@@ -111,6 +111,13 @@ open_channels() {
     "$LIB/channel.sh" "$RUN" "$KNOWN_HOSTS" "$ssh_port" 7>&- 8>&- 9>&- &
 }
 
+# Every client reaches the guest as 10.0.2.2. QEMU alone would show it the clients' own addresses, which are those of
+# this container's network; a Docker inside the guest is likely to choose the very same range for a network of its own,
+# and the guest's answers would end there.
+forward() {
+    socat "TCP-LISTEN:$1,fork,reuseaddr,nodelay" "TCP:127.0.0.1:$2,nodelay" </dev/null 2>/dev/null 7>&- 8>&- 9>&- &
+}
+
 boot() {
     "$qemu" -name vm -machine "$board" "${accel_options[@]}" -smp "$cpus" -m "$memory" \
         -nodefaults -no-user-config -display none \
@@ -121,7 +128,7 @@ boot() {
         -device virtio-blk-pci,drive=disk \
         -drive "if=none,id=seed,file=$RUN/seed.tar,format=raw,readonly=on" \
         -device virtio-blk-pci,drive=seed,serial=seed \
-        -netdev user,id=net,ipv6=off,hostfwd=tcp::22-:22,hostfwd=tcp::80-:80 \
+        -netdev user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:10022-:22,hostfwd=tcp:127.0.0.1:10080-:80 \
         -device virtio-net-pci,netdev=net,romfile= \
         -device virtio-rng-pci \
         -chardev stdio,id=console,signal=off -serial chardev:console \
@@ -179,6 +186,8 @@ main() {
     make_seed
     open_channels
     [[ -z $stopping ]] || exit 0
+    forward 22 10022
+    forward 80 10080
     log "booting: $cpus virtual CPUs, $memory MiB of memory"
     boot
     [[ -z $stopping ]] || power_off &
