@@ -1,8 +1,6 @@
-use std::collections::{BTreeMap, BTreeSet};
-
 use tokio::sync::mpsc::unbounded_channel;
 
-use crate::compose::{LoadRequest, load};
+use crate::compose::testing::project;
 use crate::engine::fake::FakeEngine;
 use crate::plan::Operation;
 
@@ -14,20 +12,6 @@ services:
   db: {image: db}
   web: {image: web, depends_on: {db: {condition: service_healthy}}}
 ";
-
-fn project() -> Project {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("compose.yaml");
-    std::fs::write(&file, FILE).unwrap();
-    let request = LoadRequest {
-        files: vec![file],
-        working_dir: dir.path().to_owned(),
-        project_name: None,
-        profiles: BTreeSet::new(),
-        environment: BTreeMap::new(),
-    };
-    load(&request).unwrap()
-}
 
 /// Both services run already and both are replaced.
 fn recreate_both() -> Plan {
@@ -63,7 +47,7 @@ async fn run(engine: &FakeEngine, interrupted: bool) -> Result<(), ApplyError> {
     let (sender, _receiver) = unbounded_channel();
     let events = Events::new("h", sender);
     let (_keep, interrupt) = watch::channel(interrupted);
-    let project = project();
+    let project = project(FILE);
     let mut containers = Containers::new(engine, &project, &events, Duration::from_secs(5), interrupt);
     match containers.run(&recreate_both()).await {
         Ok(()) => containers.finish().await,

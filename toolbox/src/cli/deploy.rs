@@ -6,21 +6,21 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::agent::KeySource;
 use crate::apply::{ApplyError, Containers, Event, Events, HostSession, Interrupt, Spool, What, push, verify};
 use crate::compose::Project;
 use crate::image::Reference;
 use crate::plan::{Action, Plan, render};
-use crate::ui::{self, HostOutcome, Outcome, Ui};
+use crate::ui::{HostOutcome, Outcome, Ui};
 
 use super::args::{Common, Deploy};
-use super::context::Context;
+use super::begin::begin;
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Failures};
+use super::interrupt;
 use super::prepare::{Prepared, prepare};
-use super::{interrupt, keys};
 
 /// Shows what has to change, changes it, and says what became of every host.
 pub(super) async fn run(
@@ -29,25 +29,19 @@ pub(super) async fn run(
     key: Option<KeySource>,
     ui: Ui,
 ) -> Result<ExitStatus, Failures> {
-    let interrupted = interrupt::listen();
-    let context = Context::load(common)?;
-    context.warn(&ui);
-    let agent = interrupt::or_interrupted(&interrupted, keys::agent(common, key)).await?;
-    let (sender, receiver) = unbounded_channel();
-    let watching = tokio::spawn(ui::watch(ui, receiver));
-    let prepared = interrupt::or_interrupted(&interrupted, prepare(&context, &agent, &arguments.images, &sender)).await;
-    let finished = match prepared {
+    let begun = begin(common, key, ui).await?;
+    let prepared = prepare(&begun.context, &begun.agent, &arguments.images, &begun.events);
+    let finished = match interrupt::or_interrupted(&begun.interrupted, prepared).await {
         Ok(prepared) => {
             prepared.plans.iter().for_each(|plan| ui.say(render(plan).trim_end()));
-            Ok(apply_all(prepared, &context.project, arguments, &sender, &interrupted).await)
+            Ok(apply_all(prepared, &begun.context.project, arguments, &begun.events, &begun.interrupted).await)
         }
         Err(failures) => {
-            ui.data(&HostOutcome::recap(&failures.outcomes(&context.hosts)));
+            ui.data(&HostOutcome::recap(&failures.outcomes(&begun.context.hosts)));
             Err(failures)
         }
     };
-    drop(sender);
-    let _ = watching.await;
+    begun.end().await;
     let finished = finished?;
     finished.iter().filter_map(|f| f.failure.as_ref()).for_each(|f| f.show(&ui));
     let outcomes: Vec<HostOutcome> = finished.into_iter().map(|f| f.outcome).collect();

@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc::unbounded_channel;
-
 use crate::agent::KeySource;
 use crate::apply::{ApplyError, Containers};
 use crate::plan::{Cause, render, teardown};
-use crate::ui::{self, HostOutcome, Outcome, Ui};
+use crate::ui::{HostOutcome, Outcome, Ui};
 
 use super::args::{Common, Down};
+use super::begin::begin;
 use super::connect::{Seen, connect_all};
 use super::context::Context;
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Failures};
-use super::{deploy, interrupt, keys};
+use super::{deploy, interrupt};
 
 /// Takes the project off every host.
 pub(super) async fn run(
@@ -23,27 +22,20 @@ pub(super) async fn run(
     key: Option<KeySource>,
     ui: Ui,
 ) -> Result<ExitStatus, Failures> {
-    let interrupted = interrupt::listen();
-    let context = Context::load(common)?;
-    let agent = interrupt::or_interrupted(&interrupted, keys::agent(common, key)).await?;
-    let (sender, receiver) = unbounded_channel();
-    let watching = tokio::spawn(ui::watch(ui, receiver));
-    let connected = interrupt::or_interrupted(&interrupted, connect_all(&context, &agent, &sender)).await;
-    let mut finished = Vec::new();
-    let mut stopped = None;
-    match connected {
+    let begun = begin(common, key, ui).await?;
+    let connected = connect_all(&begun.context, &begun.agent, &begun.events);
+    let finished = match interrupt::or_interrupted(&begun.interrupted, connected).await {
         Ok(hosts) => {
+            let mut finished = Vec::new();
             for host in hosts {
-                finished.push(take_down(host, &context, arguments, &interrupted, ui).await);
+                finished.push(take_down(host, &begun.context, arguments, &begun.interrupted, ui).await);
             }
+            Ok(finished)
         }
-        Err(failures) => stopped = Some(failures),
-    }
-    drop(sender);
-    let _ = watching.await;
-    if let Some(failures) = stopped {
-        return Err(failures);
-    }
+        Err(failures) => Err(failures),
+    };
+    begun.end().await;
+    let finished = finished?;
     finished.iter().filter_map(|(_, failure)| failure.as_ref()).for_each(|f| f.show(&ui));
     let outcomes: Vec<HostOutcome> = finished.into_iter().map(|(outcome, _)| outcome).collect();
     ui.data(&HostOutcome::recap(&outcomes));

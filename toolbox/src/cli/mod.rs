@@ -3,6 +3,7 @@
 //! Absent on purpose: everything that is not about arguments, the environment or exit statuses.
 
 mod args;
+mod begin;
 mod connect;
 mod context;
 mod deploy;

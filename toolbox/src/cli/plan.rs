@@ -1,16 +1,14 @@
 //! `toolbox plan`
 
-use tokio::sync::mpsc::unbounded_channel;
-
 use crate::agent::KeySource;
 use crate::plan::render;
-use crate::ui::{self, Ui};
+use crate::ui::Ui;
 
 use super::args::{Common, Format, Plan};
-use super::context::Context;
+use super::begin::begin;
 use super::exit_status::ExitStatus;
 use super::failure::Failures;
-use super::{interrupt, keys, prepare};
+use super::{interrupt, prepare};
 
 /// Shows what a deploy would change.
 pub(super) async fn run(
@@ -19,27 +17,20 @@ pub(super) async fn run(
     key: Option<KeySource>,
     ui: Ui,
 ) -> Result<ExitStatus, Failures> {
-    let interrupted = interrupt::listen();
-    let context = Context::load(common)?;
-    context.warn(&ui);
-    let agent = interrupt::or_interrupted(&interrupted, keys::agent(common, key)).await?;
-    let (sender, receiver) = unbounded_channel();
-    let watching = tokio::spawn(ui::watch(ui, receiver));
-    let prepared =
-        interrupt::or_interrupted(&interrupted, prepare::prepare(&context, &agent, &arguments.images, &sender)).await;
-    drop(sender);
-    let prepared = match prepared {
-        Ok(prepared) => prepared,
-        Err(failures) => {
-            let _ = watching.await;
-            return Err(failures);
+    let begun = begin(common, key, ui).await?;
+    let prepared = prepare::prepare(&begun.context, &begun.agent, &arguments.images, &begun.events);
+    let prepared = interrupt::or_interrupted(&begun.interrupted, prepared).await;
+    let plans = match prepared {
+        Ok(prepared) => {
+            for host in prepared.hosts {
+                host.session.close().await;
+            }
+            Ok(prepared.plans)
         }
+        Err(failures) => Err(failures),
     };
-    let plans = prepared.plans;
-    for host in prepared.hosts {
-        host.session.close().await;
-    }
-    let _ = watching.await;
+    begun.end().await;
+    let plans = plans?;
     ui.data(&match arguments.format {
         Format::Text => plans.iter().map(render).collect::<String>(),
         Format::Json => serde_json::to_string_pretty(&plans).unwrap_or_default() + "\n",

@@ -1,19 +1,18 @@
 //! `toolbox status`
 
-use serde::Serialize;
-use tokio::sync::mpsc::unbounded_channel;
-
 use crate::agent::KeySource;
 use crate::plan::container_name;
 use crate::state::ObservedContainer;
 use crate::ui::{Ui, table};
+use serde::Serialize;
 
 use super::args::{Common, Format, Status};
+use super::begin::begin;
 use super::connect::connect_all;
 use super::context::Context;
 use super::exit_status::ExitStatus;
 use super::failure::Failures;
-use super::{interrupt, keys};
+use super::interrupt;
 
 /// One container of the project, or a service that has none.
 #[derive(Debug, Serialize)]
@@ -33,18 +32,16 @@ pub(super) async fn run(
     key: Option<KeySource>,
     ui: Ui,
 ) -> Result<ExitStatus, Failures> {
-    let interrupted = interrupt::listen();
-    let context = Context::load(common)?;
-    let agent = interrupt::or_interrupted(&interrupted, keys::agent(common, key)).await?;
-    // Nobody watches the steps: the answer is the table.
-    let (sender, _) = unbounded_channel();
-    let connected = interrupt::or_interrupted(&interrupted, connect_all(&context, &agent, &sender)).await;
+    // The answer is the table: steps are not shown.
+    let begun = begin(common, key, Ui::new(true)).await?;
+    let connected = connect_all(&begun.context, &begun.agent, &begun.events);
     let mut rows = Vec::new();
-    for host in connected? {
+    for host in interrupt::or_interrupted(&begun.interrupted, connected).await? {
         let containers = host.facts.engine.as_ref().map_or(&[][..], |e| &e.containers[..]);
-        rows.extend(host_rows(&context, &host.facts.host, containers));
+        rows.extend(host_rows(&begun.context, &host.facts.host, containers));
         host.session.close().await;
     }
+    begun.end().await;
     ui.data(&match arguments.format {
         Format::Json => serde_json::to_string_pretty(&rows).unwrap_or_default() + "\n",
         Format::Text => text(&rows),

@@ -20,6 +20,8 @@ mod names;
 mod order;
 mod source;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 mod validate;
 mod variables;

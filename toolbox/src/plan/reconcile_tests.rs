@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::compose::{LoadRequest, load};
+use crate::compose::testing::project;
 use crate::image::Digest;
 use crate::plan::render;
 use crate::state::ObservedImage;
@@ -14,20 +14,6 @@ services:
   web: {image: web, ports: ['80:8080'], depends_on: [db]}
 volumes: {data: {}}
 ";
-
-fn project_of(text: &str) -> Project {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("compose.yaml");
-    std::fs::write(&file, text).unwrap();
-    let request = LoadRequest {
-        files: vec![file],
-        working_dir: dir.path().to_owned(),
-        project_name: None,
-        profiles: BTreeSet::new(),
-        environment: BTreeMap::new(),
-    };
-    load(&request).unwrap()
-}
 
 fn layer(name: &str) -> DiffId {
     Digest::of(name.as_bytes()).into()
@@ -94,7 +80,7 @@ fn plan(project: &Project, images: &BTreeMap<String, DesiredImage>, facts: &Host
 
 /// The plan's text after `change` was made to a host that was as it should be.
 fn text_after(change: impl FnOnce(&mut EngineState)) -> String {
-    let project = project_of(FILE);
+    let project = project(FILE);
     let mut state = deployed(&project);
     change(&mut state);
     render(&plan(&project, &images(), &host(Ok(state))))
@@ -102,7 +88,7 @@ fn text_after(change: impl FnOnce(&mut EngineState)) -> String {
 
 #[test]
 fn a_bare_host_gets_everything_in_order() {
-    let project = project_of(FILE);
+    let project = project(FILE);
     let text = render(&plan(&project, &images(), &host(Err(Cause::NoEngine))));
     assert_eq!(
         text,
@@ -180,8 +166,8 @@ fn layers_count_as_held_on_a_containerd_store_only_when_we_sent_them() {
 
 #[test]
 fn a_one_shot_that_ended_well_is_done() {
-    let project = project_of("{name: shop, services: {job: {image: db}}}");
-    let mut state = deployed(&project_of(FILE));
+    let mut state = deployed(&project(FILE));
+    let project = project("{name: shop, services: {job: {image: db}}}");
     state.containers = vec![container(&project, "job", "db1")];
     state.containers[0].state = "exited".into();
     for (status, empty) in [("Exited (0) 2 minutes ago", true), ("Exited (1) 2 minutes ago", false)] {
@@ -191,7 +177,7 @@ fn a_one_shot_that_ended_well_is_done() {
 }
 
 fn errors_after(change: impl FnOnce(&mut HostFacts, &mut BTreeMap<String, DesiredImage>)) -> Vec<String> {
-    let project = project_of(FILE);
+    let project = project(FILE);
     let (mut facts, mut images) =
         (host(Ok(EngineState { architecture: "amd64".into(), ..EngineState::empty() })), images());
     change(&mut facts, &mut images);
@@ -214,7 +200,7 @@ fn a_taken_port_is_named_with_its_holder() {
 
 #[test]
 fn a_port_held_by_the_project_itself_is_free() {
-    let project = project_of(FILE);
+    let project = project(FILE);
     let mut state = deployed(&project);
     state.containers[1].published = BTreeMap::from([(80, 8080)]);
     let facts = HostFacts { listening: BTreeSet::from([listener("[::]:80")]), ..host(Ok(state)) };
@@ -225,7 +211,7 @@ fn a_port_held_by_the_project_itself_is_free() {
 fn an_image_that_exists_nowhere_is_an_error_and_one_that_the_host_holds_is_not() {
     let nowhere = errors_after(|_, images| drop(images.remove("db")));
     assert_eq!(nowhere, ["vm: service db: image db is neither here nor on the host"]);
-    let project = project_of(FILE);
+    let project = project(FILE);
     let facts = host(Ok(deployed(&project)));
     assert!(plan(&project, &BTreeMap::new(), &facts).is_empty());
 }

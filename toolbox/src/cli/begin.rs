@@ -1,0 +1,49 @@
+//! How every verb begins: the project, the hosts, the keys, and a view of what happens.
+
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+
+use crate::agent::KeySource;
+use crate::apply::{Event, Interrupt};
+use crate::ssh::AgentDialer;
+use crate::ui::{self, Ui};
+
+use super::args::Common;
+use super::context::Context;
+use super::failure::Failures;
+use super::{interrupt, keys};
+
+/// What a verb works with. [`Begun::end`] it when every session is closed: the view waits for the last event.
+pub(super) struct Begun {
+    /// The project and the hosts.
+    pub(super) context: Context,
+    /// The agent with the keys.
+    pub(super) agent: AgentDialer,
+    /// Turns true at Ctrl-C.
+    pub(super) interrupted: Interrupt,
+    /// Where events go.
+    pub(super) events: UnboundedSender<Event>,
+    view: JoinHandle<()>,
+}
+
+/// Reads what the arguments name and starts the view. No host is asked anything.
+///
+/// # Errors
+/// Everything that is wrong with the files or the keys.
+pub(super) async fn begin(common: &Common, key: Option<KeySource>, ui: Ui) -> Result<Begun, Failures> {
+    let interrupted = interrupt::listen();
+    let context = Context::load(common)?;
+    context.warn(&ui);
+    let agent = interrupt::or_interrupted(&interrupted, keys::agent(common, key)).await?;
+    let (events, receiver) = unbounded_channel();
+    let view = tokio::spawn(ui::watch(ui, receiver));
+    Ok(Begun { context, agent, interrupted, events, view })
+}
+
+impl Begun {
+    /// Waits until everything that happened is shown.
+    pub(super) async fn end(self) {
+        drop(self.events);
+        let _ = self.view.await;
+    }
+}
