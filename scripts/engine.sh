@@ -75,6 +75,8 @@ start_dockerd() {
 # Detached for good: a session of its own, no terminal, and none of our descriptors (the lock among them).
 launch_dockerd() {
     echo "no init system: starting dockerd, log in $DOCKERD_LOG"
+    # No dockerd runs: what a killed one left would keep a new one from starting once its number is another's.
+    "${SUDO[@]}" rm -f /var/run/docker.pid /var/run/docker/containerd/containerd.pid
     # shellcheck disable=SC2016  # the inner shell expands $1
     "${SUDO[@]}" env PATH="$PATH:/usr/sbin:/sbin" setsid sh -c '
         for fd in 3 4 5 6 7 8 9; do eval "exec $fd>&-"; done
