@@ -105,11 +105,6 @@ impl HostSession {
         &self.events
     }
 
-    /// What the host is.
-    pub fn facts(&self) -> &SystemFacts {
-        &self.facts
-    }
-
     /// A TCP connection made by the host.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
 use tokio::io::AsyncWriteExt as _;
@@ -111,7 +112,7 @@ pub struct ImageSource {
 
 enum Kind {
     Engine { docker: Docker, socket: String },
-    Archive { archive: std::sync::Arc<Spool> },
+    Archive { archive: Arc<Spool> },
 }
 
 impl ImageSource {
@@ -142,7 +143,7 @@ impl ImageSource {
             open(spooled, &name, &cache_dir)
         })
         .await?;
-        Ok(Self { kind: Kind::Archive { archive: std::sync::Arc::new(archive) }, cache: cache.to_owned() })
+        Ok(Self { kind: Kind::Archive { archive: Arc::new(archive) }, cache: cache.to_owned() })
     }
 
     /// What the compose file's images contain, for those that are at hand. `names` maps an image, as the file names it,
@@ -187,7 +188,7 @@ impl ImageSource {
     ///
     /// # Errors
     /// [`SourceError`].
-    pub async fn spool(&self, references: &[Reference]) -> Result<std::sync::Arc<Spool>, SourceError> {
+    pub async fn spool(&self, references: &[Reference]) -> Result<Arc<Spool>, SourceError> {
         let (docker, socket) = match &self.kind {
             Kind::Archive { archive, .. } => return Ok(archive.clone()),
             Kind::Engine { docker, socket } => (docker, socket),
@@ -203,7 +204,7 @@ impl ImageSource {
         file.flush().await.map_err(spooling)?;
         let (file, cache) = (file.into_std().await, self.cache.clone());
         let archive = blocking(move || open(file, "the local engine's tarball", &cache)).await?;
-        Ok(std::sync::Arc::new(archive))
+        Ok(Arc::new(archive))
     }
 }
 

@@ -46,24 +46,13 @@ pub(super) async fn run(
     finished.iter().filter_map(|f| f.failure.as_ref()).for_each(|f| f.show(&ui));
     let outcomes: Vec<HostOutcome> = finished.into_iter().map(|f| f.outcome).collect();
     ui.data(&HostOutcome::recap(&outcomes));
-    Ok(worst(&outcomes))
+    Ok(ExitStatus::of(&outcomes))
 }
 
 /// What became of a host.
 struct Finished {
     outcome: HostOutcome,
     failure: Option<Failure>,
-}
-
-/// The status that the hosts' outcomes come to.
-pub(super) fn worst(outcomes: &[HostOutcome]) -> ExitStatus {
-    let statuses = outcomes.iter().map(|o| match o.outcome {
-        Outcome::Ok | Outcome::Untouched => ExitStatus::Done,
-        Outcome::FailedUntouched | Outcome::FailedRolledBack | Outcome::FailedIncomplete => ExitStatus::Failed,
-        Outcome::FailedBroken => ExitStatus::Broken,
-        Outcome::Interrupted => ExitStatus::Interrupted,
-    });
-    statuses.max().unwrap_or(ExitStatus::Done)
 }
 
 async fn apply_all(

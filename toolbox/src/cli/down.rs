@@ -13,7 +13,7 @@ use super::connect::{Seen, connect_all};
 use super::context::Context;
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Failures};
-use super::{deploy, interrupt};
+use super::interrupt;
 
 /// Takes the project off every host.
 pub(super) async fn run(
@@ -39,7 +39,7 @@ pub(super) async fn run(
     finished.iter().filter_map(|(_, failure)| failure.as_ref()).for_each(|f| f.show(&ui));
     let outcomes: Vec<HostOutcome> = finished.into_iter().map(|(outcome, _)| outcome).collect();
     ui.data(&HostOutcome::recap(&outcomes));
-    Ok(deploy::worst(&outcomes))
+    Ok(ExitStatus::of(&outcomes))
 }
 
 async fn take_down(

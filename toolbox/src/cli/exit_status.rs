@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::ui::{HostOutcome, Outcome};
+
 /// The documented exit statuses, the worst last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum ExitStatus {
@@ -15,6 +17,19 @@ pub(super) enum ExitStatus {
     Interrupted,
     /// 3: the way back failed too; a person is needed.
     Broken,
+}
+
+impl ExitStatus {
+    /// What the hosts' outcomes come to: the worst of them.
+    pub(super) fn of(outcomes: &[HostOutcome]) -> Self {
+        let statuses = outcomes.iter().map(|o| match o.outcome {
+            Outcome::Ok | Outcome::Untouched => Self::Done,
+            Outcome::FailedUntouched | Outcome::FailedRolledBack | Outcome::FailedIncomplete => Self::Failed,
+            Outcome::FailedBroken => Self::Broken,
+            Outcome::Interrupted => Self::Interrupted,
+        });
+        statuses.max().unwrap_or(Self::Done)
+    }
 }
 
 impl From<ExitStatus> for ExitCode {

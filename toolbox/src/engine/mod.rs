@@ -12,7 +12,6 @@ mod observe;
 mod transport;
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -144,9 +143,4 @@ pub trait Engine: Send + Sync + 'static {
     fn status(&self, id: &str) -> impl Future<Output = Result<ContainerStatus, EngineError>> + Send;
     /// The last lines that a container wrote.
     fn logs(&self, id: &str, lines: usize) -> impl Future<Output = Result<Vec<String>, EngineError>> + Send;
-}
-
-/// The engine's usual socket.
-pub fn default_socket() -> PathBuf {
-    PathBuf::from("/var/run/docker.sock")
 }
