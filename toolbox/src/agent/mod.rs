@@ -5,11 +5,11 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `source`, `secret_file`, `environment` | where a key's text comes from |
-//! | `pem`, `keyfile`, `openssh_format`, `legacy_pem`, `private_wire` | what the text means |
-//! | `load` | both together, with passphrases |
-//! | `keyring`, `lock`, `signer` | identities, without any protocol |
-//! | `wire`, `session`, `socket` | the protocol, over any stream; the socket and who may use it |
+//! | `keyfile` | private keys in: where a key's text comes from, what it means, passphrases |
+//! | `keyring` | identities, their lock and their signatures, without any protocol |
+//! | `protocol` | messages, one client's conversation, the socket and who may use it |
+//! | `memory` | what keeps secrets from lying about |
+//! | `private_wire` | strings and private keys in SSH's wire form |
 //!
 //! Absent on purpose, and refused when a client asks: certificates, FIDO and PKCS#11 keys, confirmation, destination
 //! constraints and session binding. Not yet done: locked memory and a process that cannot be dumped.
@@ -17,23 +17,13 @@
 //! Log: russh's agent client writes requests and identities to the `log` at debug level (`russh::keys::agent`); whoever
 //! starts tracing caps that target at info. Nothing in this module logs a request, key, passphrase or signature.
 
-mod environment;
 mod keyfile;
 mod keyring;
-mod legacy_pem;
-mod load;
-mod lock;
-mod openssh_format;
-mod pem;
+mod memory;
 mod private_wire;
-mod secret_file;
-mod session;
-mod signer;
-mod socket;
-mod source;
+mod protocol;
 #[cfg(test)]
 mod tests;
-mod wire;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -41,14 +31,15 @@ use std::time::{Duration, Instant};
 use ssh_key::PrivateKey;
 use tokio::io::DuplexStream;
 
+pub use keyfile::load::{Ask, LoadError, PASSPHRASE_FILE_VARIABLE, Passphrases, load, passphrase_file};
+pub use keyfile::secret_file::SecretFileError;
+pub use keyfile::source::{KEY_VARIABLE, KeySource, SourceError};
 pub use keyfile::{KeyError, parse};
 pub use keyring::{AddError, Identity, MOST_IDENTITIES};
-pub use load::{Ask, LoadError, PASSPHRASE_FILE_VARIABLE, Passphrases, load, passphrase_file};
-pub use secret_file::SecretFileError;
-pub use socket::{AgentSocket, SocketError};
-pub use source::{KEY_VARIABLE, KeySource, SourceError};
+pub use protocol::socket::{AgentSocket, SocketError};
 
 use keyring::{Checked, Keyring};
+use protocol::{session, socket};
 
 /// Bytes in flight in each direction on a stream in memory; a frame may be longer, and then takes several turns.
 const DUPLEX: usize = 64 * 1024;

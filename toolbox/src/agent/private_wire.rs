@@ -87,7 +87,9 @@ mod tests {
             assert_eq!(reader, b"behind");
             let Some(EcdsaKeypair::NistP256 { private, .. }) = key.ecdsa() else { panic!("a P-256 key") };
             assert_eq!(private.as_slice(), &full[1..]);
-            assert!(super::super::signer::halves_match(&ssh_key::PrivateKey::new(key, "").unwrap()));
+            assert!(
+                crate::agent::keyring::signer::SealedKey::seal(ssh_key::PrivateKey::new(key, "").unwrap()).is_some()
+            );
         }
     }
 

@@ -175,8 +175,7 @@ async fn expired_identity_is_wiped_while_nobody_asks() {
     let lifetime = Duration::from_millis(20);
     house.agent.add(parse(&key, None).unwrap(), Some(lifetime)).await.unwrap();
     let blob = house.agent.identities()[0].blob.clone();
-    let held = house.agent.keyring().key(&blob, Instant::now());
-    let held = Arc::downgrade(&held.unwrap());
+    let held = house.agent.keyring().holder(&blob, Instant::now()).unwrap().downgrade();
     house.agent.wipe_at(Instant::now() + lifetime).await.unwrap();
     assert_eq!(held.strong_count(), 0);
 }
@@ -238,11 +237,13 @@ async fn keys_are_gone_with_the_last_agent_and_the_last_client() {
     let held = Arc::downgrade(&agent.keyring);
     let mut client = agent.connect();
     drop(agent);
-    wire::write_frame(&mut client, &[11]).await.unwrap();
-    assert!(wire::read_frame(&mut client).await.unwrap().unwrap().starts_with(&[12, 0, 0, 0, 1]));
+    crate::agent::protocol::wire::write_frame(&mut client, &[11]).await.unwrap();
+    assert!(
+        crate::agent::protocol::wire::read_frame(&mut client).await.unwrap().unwrap().starts_with(&[12, 0, 0, 0, 1])
+    );
     client.shutdown().await.unwrap();
     // The server's end closes when its session, the last holder, is over.
-    assert!(wire::read_frame(&mut client).await.unwrap().is_none());
+    assert!(crate::agent::protocol::wire::read_frame(&mut client).await.unwrap().is_none());
     assert_eq!(held.strong_count(), 0);
 }
 

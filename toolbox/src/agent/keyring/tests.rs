@@ -39,8 +39,8 @@ fn expired_identity_is_not_offered_nor_used() {
     keyring.add(checked(2, "mortal"), Some(end), now).unwrap();
     let before = end - Duration::from_nanos(1);
     assert_eq!(comments(&mut keyring, before), ["1", "mortal"]);
-    assert!(keyring.key(&blob(2), before).is_some());
-    assert!(keyring.key(&blob(2), end).is_none());
+    assert!(keyring.holder(&blob(2), before).is_some());
+    assert!(keyring.holder(&blob(2), end).is_none());
     assert_eq!(comments(&mut keyring, end), ["1"]);
 }
 
@@ -49,7 +49,7 @@ fn expiry_lets_go_of_the_private_key_even_while_locked() {
     let now = Instant::now();
     let mut keyring = Keyring::default();
     keyring.add(checked(1, ""), Some(now + Duration::from_secs(1)), now).unwrap();
-    let held = Arc::downgrade(&keyring.entries[0].key);
+    let held = keyring.entries[0].holder.downgrade();
     assert!(keyring.lock(b"word"));
     keyring.expire(now + Duration::from_secs(1));
     assert_eq!(held.strong_count(), 0);
@@ -59,7 +59,7 @@ fn expiry_lets_go_of_the_private_key_even_while_locked() {
 fn removal_lets_go_of_the_private_key() {
     let now = Instant::now();
     let mut keyring = keyring(1..4, now);
-    let held: Vec<_> = keyring.entries.iter().map(|entry| Arc::downgrade(&entry.key)).collect();
+    let held: Vec<_> = keyring.entries.iter().map(|entry| entry.holder.downgrade()).collect();
     assert!(keyring.remove(&blob(2), now));
     assert!(!keyring.remove(&blob(2), now));
     assert_eq!(comments(&mut keyring, now), ["1", "3"]);
@@ -85,7 +85,7 @@ fn while_locked_nothing_is_listed_used_or_changed() {
     assert!(keyring.lock(b"word"));
     assert!(!keyring.lock(b"other"));
     assert_eq!(keyring.identities(now), []);
-    assert!(keyring.key(&blob(1), now).is_none());
+    assert!(keyring.holder(&blob(1), now).is_none());
     assert_eq!(keyring.add(checked(9, ""), None, now), Err(AddError::Locked));
     assert!(!keyring.remove(&blob(1), now));
     assert!(!keyring.remove_all());

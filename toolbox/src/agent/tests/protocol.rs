@@ -6,8 +6,8 @@ use super::*;
 
 /// Sends one frame and gives the answer's body.
 async fn exchange(stream: &mut UnixStream, body: &[u8]) -> Vec<u8> {
-    wire::write_frame(stream, body).await.unwrap();
-    wire::read_frame(stream).await.unwrap().unwrap().to_vec()
+    crate::agent::protocol::wire::write_frame(stream, body).await.unwrap();
+    crate::agent::protocol::wire::read_frame(stream).await.unwrap().unwrap().to_vec()
 }
 
 #[tokio::test]
@@ -61,10 +61,10 @@ async fn a_wrong_unlock_delays_nobody_else() {
     for _ in 0..3 {
         assert_eq!(exchange(&mut guesser, &[23, 0, 0, 0, 1, b'b']).await, [5]);
     }
-    wire::write_frame(&mut guesser, &[23, 0, 0, 0, 1, b'b']).await.unwrap();
+    crate::agent::protocol::wire::write_frame(&mut guesser, &[23, 0, 0, 0, 1, b'b']).await.unwrap();
     let answered_first = tokio::select! {
         biased;
-        _ = wire::read_frame(&mut guesser) => "guesser",
+        _ = crate::agent::protocol::wire::read_frame(&mut guesser) => "guesser",
         _ = exchange(&mut other, &[11]) => "other",
     };
     assert_eq!(answered_first, "other");

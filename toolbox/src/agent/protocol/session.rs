@@ -11,16 +11,15 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::Agent;
-use super::keyring::UnlockError;
-use super::signer;
 use super::wire::{self, Answer, Request};
+use crate::agent::Agent;
+use crate::agent::keyring::UnlockError;
 
 /// Answers requests until the client is done.
 ///
 /// # Errors
 /// Those of the stream; what the client does wrong is not one.
-pub(super) async fn serve(agent: Agent, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+pub(crate) async fn serve(agent: Agent, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     while let Some(frame) = wire::read_frame(&mut stream).await? {
         let request = wire::decode(&frame);
         drop(frame);
@@ -57,14 +56,10 @@ fn success(done: bool) -> Answer {
 }
 
 async fn sign(agent: &Agent, blob: &[u8], data: Vec<u8>, flags: u32) -> Answer {
-    let Some(key) = agent.keyring().key(blob, Instant::now()) else {
+    let Some(holder) = agent.keyring().holder(blob, Instant::now()) else {
         return Answer::Failure;
     };
-    let signing = tokio::task::spawn_blocking(move || signer::sign(&key, &data, flags));
-    match signing.await {
-        Ok(Some(signature)) => Answer::Signature(signature),
-        _ => Answer::Failure,
-    }
+    holder.sign(data, flags).await.map_or(Answer::Failure, Answer::Signature)
 }
 
 async fn unlock(agent: &Agent, passphrase: &[u8]) -> Answer {

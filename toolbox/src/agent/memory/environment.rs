@@ -15,7 +15,7 @@ use secrecy::SecretString;
 
 /// The value of `name`, removed from the environment if that can be done safely. What is not UTF-8
 /// in it is replaced: it is no key then, and that is said where it is parsed.
-pub(super) fn take(name: &str) -> Option<SecretString> {
+pub(crate) fn take(name: &str) -> Option<SecretString> {
     let value = SecretString::from(std::env::var_os(name)?.to_string_lossy().into_owned());
     if !remove(name) {
         tracing::warn!(variable = name, "stays in the environment: it was read after threads were started");

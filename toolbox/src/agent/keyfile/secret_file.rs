@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::keyfile::SecretBytes;
+use super::SecretBytes;
 
 /// Where Compose, Swarm and Podman mount secrets.
 pub(super) const SECRETS: &str = "/run/secrets";

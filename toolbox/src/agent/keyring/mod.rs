@@ -6,7 +6,7 @@
 //! go; a signature that is being made may hold one a little longer.
 //!
 //! Absent on purpose, and refused where asked for: confirmation, destination constraints, certificates, tokens. They
-//! become further fields of [`Entry`] and checks in [`Keyring::key`].
+//! become further fields of [`Entry`] and checks in [`Keyring::holder`].
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,16 +14,20 @@ use std::time::{Duration, Instant};
 use ssh_key::{Algorithm, PrivateKey, PublicKey};
 use thiserror::Error;
 
-use super::lock::Lock;
-use super::signer;
+use holder::Holder;
+use lock::Lock;
+use signer::SealedKey;
 
+mod holder;
+mod lock;
+pub(crate) mod signer;
 #[cfg(test)]
 mod tests;
 
 /// Most identities that are held.
 pub const MOST_IDENTITIES: usize = 1024;
 /// Most bytes that the list of identities may take: clients refuse a longer answer, and would then see none at all.
-const LONGEST_LIST: usize = super::wire::LONGEST_FRAME - 5;
+const LONGEST_LIST: usize = crate::agent::protocol::LONGEST_FRAME - 5;
 /// RSA keys that are taken, in bits.
 const RSA_BITS: std::ops::RangeInclusive<u32> = 2048..=16384;
 
@@ -49,7 +53,7 @@ pub enum AddError {
 
 /// What [`Keyring::unlock`] says of a wrong attempt.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum UnlockError {
+pub(crate) enum UnlockError {
     NotLocked,
     /// Wrong; the one who tried waits this long for the answer.
     Wrong(Duration),
@@ -75,27 +79,25 @@ impl Identity {
 }
 
 /// A key that has been checked and can be added.
-pub(super) struct Checked {
+pub(crate) struct Checked {
     identity: Identity,
-    key: Arc<PrivateKey>,
+    holder: Holder,
 }
 
 impl Checked {
     /// Checks a key: its type, its size, and that its halves belong together. Takes as long as one signature, and so
     /// stands apart from [`Keyring::add`], which is called under a lock.
-    pub(super) fn new(key: PrivateKey) -> Result<Self, AddError> {
+    pub(crate) fn new(key: PrivateKey) -> Result<Self, AddError> {
         let unsupported = || AddError::Unsupported(key.algorithm().to_string());
         match key.algorithm() {
             Algorithm::Ed25519 | Algorithm::Ecdsa { .. } => {}
             Algorithm::Rsa { .. } => refuse_rsa_size(&key)?,
             _ => return Err(unsupported()),
         }
-        if !signer::halves_match(&key) {
-            return Err(AddError::Mismatch);
-        }
         let blob = key.public_key().to_bytes().map_err(|_| unsupported())?;
         let comment = key.comment().as_str_lossy().to_owned();
-        Ok(Self { identity: Identity { blob, comment }, key: Arc::new(key) })
+        let key = SealedKey::seal(key).ok_or(AddError::Mismatch)?;
+        Ok(Self { identity: Identity { blob, comment }, holder: Holder::Memory(Arc::new(key)) })
     }
 }
 
@@ -109,14 +111,14 @@ fn refuse_rsa_size(key: &PrivateKey) -> Result<(), AddError> {
 
 struct Entry {
     identity: Identity,
-    key: Arc<PrivateKey>,
+    holder: Holder,
     /// The moment from which it is no longer there.
     expires: Option<Instant>,
 }
 
 /// The identities, and whether they are locked away.
 #[derive(Default)]
-pub(super) struct Keyring {
+pub(crate) struct Keyring {
     entries: Vec<Entry>,
     lock: Option<Lock>,
 }
@@ -124,14 +126,14 @@ pub(super) struct Keyring {
 impl Keyring {
     /// Adds an identity. One with the same public key is replaced in its place, with its comment and lifetime, as in
     /// OpenSSH's agent.
-    pub(super) fn add(&mut self, new: Checked, expires: Option<Instant>, now: Instant) -> Result<(), AddError> {
+    pub(crate) fn add(&mut self, new: Checked, expires: Option<Instant>, now: Instant) -> Result<(), AddError> {
         self.expire(now);
         if self.lock.is_some() {
             return Err(AddError::Locked);
         }
         let place = self.place(&new.identity.blob);
         self.refuse_full(&new.identity, place)?;
-        let entry = Entry { identity: new.identity, key: new.key, expires };
+        let entry = Entry { identity: new.identity, holder: new.holder, expires };
         match place {
             Some(place) => self.entries[place] = entry,
             None => self.entries.push(entry),
@@ -140,7 +142,7 @@ impl Keyring {
     }
 
     /// What there is, in the order of adding; nothing while locked.
-    pub(super) fn identities(&mut self, now: Instant) -> Vec<Identity> {
+    pub(crate) fn identities(&mut self, now: Instant) -> Vec<Identity> {
         self.expire(now);
         match self.lock {
             Some(_) => Vec::new(),
@@ -148,22 +150,22 @@ impl Keyring {
         }
     }
 
-    /// The key for a public key blob, to sign with; `None` while locked.
-    pub(super) fn key(&mut self, blob: &[u8], now: Instant) -> Option<Arc<PrivateKey>> {
+    /// Who signs for a public key blob; `None` while locked.
+    pub(crate) fn holder(&mut self, blob: &[u8], now: Instant) -> Option<Holder> {
         self.expire(now);
         let place = self.place(blob).filter(|_| self.lock.is_none())?;
-        Some(Arc::clone(&self.entries[place].key))
+        Some(self.entries[place].holder.clone())
     }
 
     /// Removes one; says whether it was there. Nothing is removed while locked.
-    pub(super) fn remove(&mut self, blob: &[u8], now: Instant) -> bool {
+    pub(crate) fn remove(&mut self, blob: &[u8], now: Instant) -> bool {
         self.expire(now);
         let place = self.place(blob).filter(|_| self.lock.is_none());
         place.map(|place| self.entries.remove(place)).is_some()
     }
 
     /// Removes all; says whether it did, which it does not while locked.
-    pub(super) fn remove_all(&mut self) -> bool {
+    pub(crate) fn remove_all(&mut self) -> bool {
         if self.lock.is_none() {
             self.entries.clear();
         }
@@ -171,7 +173,7 @@ impl Keyring {
     }
 
     /// Locks with a passphrase that is not empty; says whether it did, which it does not when locked already.
-    pub(super) fn lock(&mut self, passphrase: &[u8]) -> bool {
+    pub(crate) fn lock(&mut self, passphrase: &[u8]) -> bool {
         if self.lock.is_some() || passphrase.is_empty() {
             return false;
         }
@@ -180,7 +182,7 @@ impl Keyring {
     }
 
     /// Unlocks, if the passphrase is the one that locked.
-    pub(super) fn unlock(&mut self, passphrase: &[u8]) -> Result<(), UnlockError> {
+    pub(crate) fn unlock(&mut self, passphrase: &[u8]) -> Result<(), UnlockError> {
         let lock = self.lock.as_mut().ok_or(UnlockError::NotLocked)?;
         lock.try_open(passphrase).map_err(UnlockError::Wrong)?;
         self.lock = None;
@@ -188,7 +190,7 @@ impl Keyring {
     }
 
     /// Drops what has expired by `now`, locked or not.
-    pub(super) fn expire(&mut self, now: Instant) {
+    pub(crate) fn expire(&mut self, now: Instant) {
         self.entries.retain(|entry| entry.expires.is_none_or(|expires| now < expires));
     }
 

@@ -2,12 +2,12 @@
 //!
 //! Contract: what comes out is in buffers that zero themselves; nothing of the text reaches an error. Other blocks
 //! (certificates, `EC PARAMETERS`) and text around the blocks are passed over, as OpenSSL does, so that a file as other
-//! tools write it can be used. What the bytes mean is [`keyfile`](super::keyfile)'s business.
+//! tools write it can be used. What the bytes mean is [`keyfile`](super)'s business.
 
 use base64ct::{Base64, Encoding as _};
 use zeroize::Zeroizing;
 
-use super::keyfile::KeyError;
+use super::KeyError;
 
 /// The form of a private key, told by its BEGIN line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

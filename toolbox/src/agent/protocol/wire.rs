@@ -11,19 +11,18 @@ use std::io;
 
 use ssh_agent_lib::proto::{self, KeyConstraint};
 use ssh_agent_lib::ssh_encoding::{Decode as _, Encode as _};
-use ssh_key::encoding::Encode as NewEncode;
-use ssh_key::{PrivateKey, Signature};
+use ssh_key::PrivateKey;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use zeroize::Zeroizing;
 
-use super::keyring::Identity;
-use super::private_wire::{put_string, take_keypair, take_string};
+use crate::agent::keyring::Identity;
+use crate::agent::private_wire::{put_string, take_keypair, take_string};
 
 #[cfg(test)]
 mod tests;
 
 /// Most bytes in one message, as in OpenSSH's agent and in russh's client.
-pub(super) const LONGEST_FRAME: usize = 256 * 1024;
+pub(crate) const LONGEST_FRAME: usize = 256 * 1024;
 
 const REMOVE_ALL_V1: u8 = 9;
 const ADD: u8 = 17;
@@ -35,7 +34,7 @@ const UNLOCK: u8 = 23;
 const EXTENSIONS: [&str; 1] = ["query"];
 
 /// What a client can ask for here.
-pub(super) enum Request {
+pub(crate) enum Request {
     List,
     Sign { blob: Vec<u8>, data: Vec<u8>, flags: u32 },
     Add { key: Box<PrivateKey>, lifetime: Option<u32> },
@@ -47,20 +46,21 @@ pub(super) enum Request {
 }
 
 /// What it can be told.
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Failure,
     Success,
     Identities(Vec<Identity>),
-    Signature(Signature),
+    /// A signature blob.
+    Signature(Vec<u8>),
     Extensions,
 }
 
 /// A message that is malformed, or that asks for what is not done here. The client is told `Failure` in either case.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refused;
+pub(crate) struct Refused;
 
 /// Reads one frame; `None` at the end of the stream or where a frame is longer than any may be.
-pub(super) async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+pub(crate) async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     let mut length = [0; 4];
     match stream.read_exact(&mut length).await {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -76,7 +76,7 @@ pub(super) async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> io::Res
 }
 
 /// Writes one frame.
-pub(super) async fn write_frame(stream: &mut (impl AsyncWrite + Unpin), body: &[u8]) -> io::Result<()> {
+pub(crate) async fn write_frame(stream: &mut (impl AsyncWrite + Unpin), body: &[u8]) -> io::Result<()> {
     let length = u32::try_from(body.len()).map_err(io::Error::other)?;
     let mut frame = Vec::with_capacity(4 + body.len());
     frame.extend(length.to_be_bytes());
@@ -86,7 +86,7 @@ pub(super) async fn write_frame(stream: &mut (impl AsyncWrite + Unpin), body: &[
 }
 
 /// What a frame asks for.
-pub(super) fn decode(frame: &[u8]) -> Result<Request, Refused> {
+pub(crate) fn decode(frame: &[u8]) -> Result<Request, Refused> {
     match frame {
         [REMOVE_ALL_V1] => Ok(Request::RemoveAll),
         // By hand, since ssh-agent-lib leaves the passphrase in memory and refuses one that is not UTF-8.
@@ -161,12 +161,12 @@ fn blob(key: &proto::PublicCredential) -> Result<Vec<u8>, Refused> {
 }
 
 /// An answer's bytes.
-pub(super) fn encode(answer: &Answer) -> Vec<u8> {
+pub(crate) fn encode(answer: &Answer) -> Vec<u8> {
     match answer {
         Answer::Failure => vec![5],
         Answer::Success => vec![6],
         Answer::Identities(identities) => listing(identities),
-        Answer::Signature(signature) => signed(signature).unwrap_or_else(|| vec![5]),
+        Answer::Signature(blob) => signed(blob),
         Answer::Extensions => extensions(),
     }
 }
@@ -182,12 +182,10 @@ fn listing(identities: &[Identity]) -> Vec<u8> {
     body
 }
 
-fn signed(signature: &Signature) -> Option<Vec<u8>> {
-    let mut blob = Vec::new();
-    NewEncode::encode(signature, &mut blob).ok()?;
+fn signed(blob: &[u8]) -> Vec<u8> {
     let mut body = vec![14];
-    put_string(&mut body, &blob);
-    Some(body)
+    put_string(&mut body, blob);
+    body
 }
 
 /// The names follow each other to the end of the message, as OpenSSH writes and reads them.

@@ -1,7 +1,7 @@
 //! Where a key comes from, and the text that was there.
 //!
 //! Contract: one value per way in; [`KeySource::read`] gives the text or an error that a person can act on. What the
-//! text means is [`keyfile`](super::keyfile)'s business, passphrases are [`load`](super::load)'s.
+//! text means is [`keyfile`](super)'s business, passphrases are [`load`](super::load)'s.
 //!
 //! # Standard input
 //! One or several private keys, one after the other. A line that is not empty right after the last key's END line is
@@ -22,9 +22,9 @@ use std::path::PathBuf;
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
-use super::environment;
-use super::keyfile::SecretBytes;
+use super::SecretBytes;
 use super::secret_file::{self, PIPE, SecretFileError};
+use crate::agent::memory::environment;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Private keys in: OpenSSH, PKCS#8 and PEM (PKCS#1, SEC1), plain or encrypted.
 //!
-//! Contract: [`parse`] either gives a key that [`signer`](super::signer) can sign with, or says which of the things
+//! Contract: [`parse`] either gives a key that [`signer`](crate::agent::keyring::signer) can sign with, or says which of the things
 //! that go wrong with key files went wrong. No error holds a byte of the key or of the passphrase.
 //!
 //! Read: ed25519, ecdsa (nistp256, nistp384, nistp521) and rsa. OpenSSH's format with bcrypt and any of aes-cbc,
@@ -15,11 +15,16 @@ use ssh_key::{Algorithm, PrivateKey};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::pem::{self, Block, Form};
-use super::{legacy_pem, openssh_format};
-
+mod legacy_pem;
+pub(super) mod load;
+mod openssh_format;
+mod pem;
+pub(super) mod secret_file;
+pub(super) mod source;
 #[cfg(test)]
 mod tests;
+
+use pem::{Block, Form};
 
 /// Why a text gave no private key.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -112,7 +117,7 @@ pub fn parse(text: &[u8], passphrase: Option<&SecretString>) -> Result<PrivateKe
 }
 
 /// Reads one key out of its block.
-pub(super) fn decode(block: &Block, passphrase: Option<&SecretString>) -> Result<PrivateKey, KeyError> {
+fn decode(block: &Block, passphrase: Option<&SecretString>) -> Result<PrivateKey, KeyError> {
     let key = match block.form {
         Form::OpenSsh => openssh_format::decode(&block.bytes, passphrase)?,
         Form::Pkcs8Encrypted => pkcs8_encrypted(&block.bytes, passphrase)?,

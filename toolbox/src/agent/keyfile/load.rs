@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use ssh_key::PrivateKey;
 use thiserror::Error;
 
-use super::keyfile::{self, KeyError};
+use super::KeyError;
 use super::pem::{self, Block};
 use super::secret_file::{self, SecretFileError};
 use super::source::{KeySource, KeyText, SourceError};
@@ -142,7 +142,7 @@ impl Opener<'_, '_> {
 
     fn open(&mut self, block: &Block) -> Result<PrivateKey, LoadError> {
         let ready = self.given.as_ref().or(self.answered.as_ref());
-        match keyfile::decode(block, ready) {
+        match super::decode(block, ready) {
             Ok(key) => Ok(key),
             Err(error) if error.wants_passphrase() && self.given.is_none() && self.ask.is_some() => {
                 self.open_asking(block)
@@ -158,7 +158,7 @@ impl Opener<'_, '_> {
             let Some(passphrase) = self.answer(&prompt)? else {
                 break;
             };
-            match keyfile::decode(block, Some(&passphrase)) {
+            match super::decode(block, Some(&passphrase)) {
                 Ok(key) => {
                     self.answered = Some(passphrase);
                     return Ok(key);

@@ -12,7 +12,7 @@ fn string(bytes: &[u8]) -> Vec<u8> {
 fn add(kind: u8, after: &[u8]) -> Vec<u8> {
     let mut body = vec![kind];
     let pair = KeypairData::from(Ed25519Keypair::from_seed(&[7; 32]));
-    NewEncode::encode(&pair, &mut body).unwrap();
+    ssh_key::encoding::Encode::encode(&pair, &mut body).unwrap();
     body.extend(string(b"me"));
     body.extend(after);
     body

@@ -2,7 +2,7 @@
 //!
 //! Contract: one key, decrypted if need be, its checks made: the two check words, the padding, the public half outside
 //! against the one inside. The format is OpenSSH's PROTOCOL.key. Ciphers and key derivation are ssh-key's; its reader of
-//! the container is not used, for the reason that [`private_wire`](super::private_wire) gives, and because it does not
+//! the container is not used, for the reason that [`private_wire`](crate::agent::private_wire) gives, and because it does not
 //! tell a cipher it does not know from damage.
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -12,9 +12,9 @@ use ssh_key::public::KeyData;
 use ssh_key::{Cipher, Kdf, PrivateKey};
 use zeroize::Zeroizing;
 
-use super::keyfile::KeyError;
+use super::KeyError;
 use super::pem::Form;
-use super::private_wire::{take_keypair, take_string};
+use crate::agent::private_wire::{take_keypair, take_string};
 
 const MAGIC: &[u8] = b"openssh-key-v1\0";
 

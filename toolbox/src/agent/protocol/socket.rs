@@ -14,7 +14,8 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{Agent, session};
+use super::session;
+use crate::agent::Agent;
 
 #[cfg(test)]
 mod tests;
@@ -149,7 +150,7 @@ fn our_uid() -> u32 {
 }
 
 /// Accepts for as long as it is polled.
-pub(super) async fn serve(agent: &Agent, socket: AgentSocket) {
+pub(crate) async fn serve(agent: &Agent, socket: AgentSocket) {
     loop {
         match socket.listener.accept().await {
             Ok((stream, _)) if may_speak(peer_uid(&stream), our_uid()) => {

@@ -16,7 +16,7 @@ const DELAY: Duration = Duration::from_millis(100);
 const MOST_FAILURES: u32 = 100;
 
 /// A locked state.
-pub(super) struct Lock {
+pub(crate) struct Lock {
     kdf: Kdf,
     digest: Zeroizing<[u8; DIGEST]>,
     failures: u32,
@@ -24,7 +24,7 @@ pub(super) struct Lock {
 
 impl Lock {
     /// Locks with `passphrase`; `None` if it cannot be digested (an empty one).
-    pub(super) fn new(passphrase: &[u8]) -> Option<Self> {
+    pub(crate) fn new(passphrase: &[u8]) -> Option<Self> {
         let Kdf::Bcrypt { salt, .. } = Kdf::new(KdfAlg::Bcrypt, &mut safe_rng()).ok()? else {
             return None;
         };
@@ -34,7 +34,7 @@ impl Lock {
     }
 
     /// Whether `passphrase` opens it; if not, how long the one who tried has to wait for the answer.
-    pub(super) fn try_open(&mut self, passphrase: &[u8]) -> Result<(), Duration> {
+    pub(crate) fn try_open(&mut self, passphrase: &[u8]) -> Result<(), Duration> {
         // Digests of one length: an early exit in their comparison says nothing about the passphrase.
         if digest(&self.kdf, passphrase).is_some_and(|attempt| *attempt == *self.digest) {
             return Ok(());

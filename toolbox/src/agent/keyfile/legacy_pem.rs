@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use ssh_key::Cipher;
 use zeroize::Zeroizing;
 
-use super::keyfile::KeyError;
+use super::KeyError;
 use super::pem::DekInfo;
 
 /// The bytes of an old PEM block in clear.

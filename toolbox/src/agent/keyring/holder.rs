@@ -1,0 +1,30 @@
+//! Who makes an identity's signatures.
+
+use std::sync::Arc;
+
+use super::signer::SealedKey;
+
+/// The private half of an identity, wherever it is. Clones are the same half.
+#[derive(Clone)]
+pub(crate) enum Holder {
+    /// In this process's memory.
+    Memory(Arc<SealedKey>),
+}
+
+impl Holder {
+    /// The signature blob over `data`, or `None` where it was refused or failed. Inside a tokio runtime; the arithmetic
+    /// is done off the runtime's threads.
+    pub(crate) async fn sign(self, data: Vec<u8>, flags: u32) -> Option<Vec<u8>> {
+        match self {
+            Self::Memory(key) => tokio::task::spawn_blocking(move || key.sign(&data, flags)).await.ok()?,
+        }
+    }
+
+    /// To see in a test whether the private half is gone.
+    #[cfg(test)]
+    pub(crate) fn downgrade(&self) -> std::sync::Weak<SealedKey> {
+        match self {
+            Self::Memory(key) => Arc::downgrade(key),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What keeps secrets from lying about in this process's memory, environment and dumps.
+
+pub(super) mod environment;
