@@ -8,6 +8,7 @@
 //! | `keyfile` | private keys in: where a key's text comes from, what it means, passphrases |
 //! | `keyring` | identities, their lock and their signatures, without any protocol |
 //! | `protocol` | messages, one client's conversation, the socket and who may use it |
+//! | `askpass`, `settings` | whom to ask, and how to behave |
 //! | `memory` | what keeps secrets from lying about |
 //! | `private_wire` | strings and private keys in SSH's wire form |
 //!
@@ -17,11 +18,13 @@
 //! Log: russh's agent client writes requests and identities to the `log` at debug level (`russh::keys::agent`); whoever
 //! starts tracing caps that target at info. Nothing in this module logs a request, key, passphrase or signature.
 
+mod askpass;
 mod keyfile;
 mod keyring;
 mod memory;
 mod private_wire;
 mod protocol;
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -31,12 +34,14 @@ use std::time::{Duration, Instant};
 use ssh_key::PrivateKey;
 use tokio::io::DuplexStream;
 
+pub use askpass::Askpass;
 pub use keyfile::load::{Ask, LoadError, PASSPHRASE_FILE_VARIABLE, Passphrases, load, passphrase_file};
 pub use keyfile::secret_file::SecretFileError;
 pub use keyfile::source::{KEY_VARIABLE, KeySource, SourceError};
 pub use keyfile::{KeyError, parse};
 pub use keyring::{AddError, Identity, MOST_IDENTITIES};
 pub use protocol::socket::{AgentSocket, SocketError};
+pub use settings::{FingerprintHash, Settings};
 
 use keyring::{Checked, Keyring};
 use protocol::{session, socket};
@@ -48,6 +53,7 @@ const DUPLEX: usize = 64 * 1024;
 #[derive(Clone, Default)]
 pub struct Agent {
     keyring: Arc<Mutex<Keyring>>,
+    settings: Arc<Settings>,
 }
 
 impl Agent {
@@ -55,6 +61,12 @@ impl Agent {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An agent without identities that behaves as told.
+    #[must_use]
+    pub fn with_settings(settings: Settings) -> Self {
+        Self { settings: Arc::new(settings), ..Self::default() }
     }
 
     /// Adds a key, for ever or for `lifetime`. Inside a tokio runtime.
@@ -66,7 +78,7 @@ impl Agent {
         let checked = checked.unwrap_or(Err(AddError::Mismatch))?;
         let now = Instant::now();
         // A lifetime past the clock's end is for ever.
-        let expires = lifetime.and_then(|lifetime| now.checked_add(lifetime));
+        let expires = lifetime.or(self.settings.default_lifetime).and_then(|lifetime| now.checked_add(lifetime));
         self.keyring().add(checked, expires, now)?;
         if let Some(expires) = expires {
             self.wipe_at(expires);
