@@ -29,6 +29,7 @@ Commands
        --images        also the images built here; pulled ones, the builder's cache and dockerd stay
                        (a project other than .env's leaves images, .toolbox/ and .env alone)
   test [--quick]       all tests, as CI runs them; --quick leaves out the images and the virtual machine
+  bench agent [-- ARG...]  the agent beside OpenSSH's: signatures, lists, memory (--rounds N, --seconds S)
 
 Options
   --host USER@ADDRESS[:PORT]  deploy to this machine instead of a demo VM; its host key must be in
@@ -53,7 +54,7 @@ END
 # --- the command line --------------------------------------------------------------------------------------
 
 AGAIN="$0${*:+ $*}"        # what to type to go on after a failure
-COMMAND='' HOST='' HOST_NAME='' HOST_PORT='' KEY_OPTION=${TOOLBOX_KEY_FILE:-} NO_INSTALL=no VOLUMES=no IMAGES=no QUICK=no
+COMMAND='' BENCH='' HOST='' HOST_NAME='' HOST_PORT='' KEY_OPTION=${TOOLBOX_KEY_FILE:-} NO_INSTALL=no VOLUMES=no IMAGES=no QUICK=no
 REST=()                  # for the toolbox or for ssh
 
 source scripts/ui.sh
@@ -67,6 +68,7 @@ source scripts/demo.sh
 source scripts/deploy.sh
 source scripts/down.sh
 source scripts/test.sh
+source scripts/bench.sh
 
 usage_error() { fail 2 "$1" "$0 --help"; }
 
@@ -81,6 +83,10 @@ parse() {
                 COMMAND=ssh REST=("${@:2}")
                 [[ ${REST[0]:-} != -- ]] || REST=("${REST[@]:1}")
                 break ;;
+            bench)
+                [[ -z $COMMAND ]] || usage_error "one command at a time: $COMMAND, or bench"
+                COMMAND=bench BENCH=${2:-}
+                [[ -z $BENCH ]] || shift ;;
             --host | --key)
                 [[ -n ${2:-} ]] || usage_error "$1 needs a value"
                 if [[ $1 = --host ]]; then HOST=$2; else KEY_OPTION=$2; fi
@@ -109,7 +115,7 @@ check_options() {
         *) [[ -z $HOST ]] || usage_error "--host does not go with $COMMAND" ;;
     esac
     case $COMMAND in
-        deploy | plan | status | ssh) ;;
+        deploy | plan | status | ssh | bench) ;;
         *) (( ${#REST[@]} == 0 )) || usage_error "$COMMAND takes no arguments after --" ;;
     esac
     [[ -z $HOST ]] || split_host "$HOST"
@@ -238,6 +244,7 @@ main() {
         logs)          show_logs ;;
         down)          take_all_down ;;
         test)          run_tests ;;
+        bench)         run_bench ;;
     esac
 }
 
