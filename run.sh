@@ -30,6 +30,7 @@ Commands
                        (a project other than .env's leaves images, .toolbox/ and .env alone)
   test [--quick]       all tests, as CI runs them; --quick leaves out the images and the virtual machine
   bench agent [-- ARG...]  the agent beside OpenSSH's: signatures, lists, memory (--rounds N, --seconds S)
+  fuzz agent [-- ARG...]   hostile requests for the agent, for a minute or -max_total_time=SECONDS
 
 Options
   --host USER@ADDRESS[:PORT]  deploy to this machine instead of a demo VM; its host key must be in
@@ -54,7 +55,7 @@ END
 # --- the command line --------------------------------------------------------------------------------------
 
 AGAIN="$0${*:+ $*}"        # what to type to go on after a failure
-COMMAND='' BENCH='' HOST='' HOST_NAME='' HOST_PORT='' KEY_OPTION=${TOOLBOX_KEY_FILE:-} NO_INSTALL=no VOLUMES=no IMAGES=no QUICK=no
+COMMAND='' WHAT='' HOST='' HOST_NAME='' HOST_PORT='' KEY_OPTION=${TOOLBOX_KEY_FILE:-} NO_INSTALL=no VOLUMES=no IMAGES=no QUICK=no
 REST=()                  # for the toolbox or for ssh
 
 source scripts/ui.sh
@@ -69,6 +70,7 @@ source scripts/deploy.sh
 source scripts/down.sh
 source scripts/test.sh
 source scripts/bench.sh
+source scripts/fuzz.sh
 
 usage_error() { fail 2 "$1" "$0 --help"; }
 
@@ -83,10 +85,10 @@ parse() {
                 COMMAND=ssh REST=("${@:2}")
                 [[ ${REST[0]:-} != -- ]] || REST=("${REST[@]:1}")
                 break ;;
-            bench)
-                [[ -z $COMMAND ]] || usage_error "one command at a time: $COMMAND, or bench"
-                COMMAND=bench BENCH=${2:-}
-                [[ -z $BENCH ]] || shift ;;
+            bench | fuzz)
+                [[ -z $COMMAND ]] || usage_error "one command at a time: $COMMAND, or $1"
+                COMMAND=$1 WHAT=${2:-}
+                [[ -z $WHAT ]] || shift ;;
             --host | --key)
                 [[ -n ${2:-} ]] || usage_error "$1 needs a value"
                 if [[ $1 = --host ]]; then HOST=$2; else KEY_OPTION=$2; fi
@@ -115,7 +117,7 @@ check_options() {
         *) [[ -z $HOST ]] || usage_error "--host does not go with $COMMAND" ;;
     esac
     case $COMMAND in
-        deploy | plan | status | ssh | bench) ;;
+        deploy | plan | status | ssh | bench | fuzz) ;;
         *) (( ${#REST[@]} == 0 )) || usage_error "$COMMAND takes no arguments after --" ;;
     esac
     [[ -z $HOST ]] || split_host "$HOST"
@@ -245,6 +247,7 @@ main() {
         down)          take_all_down ;;
         test)          run_tests ;;
         bench)         run_bench ;;
+        fuzz)          run_fuzz ;;
     esac
 }
 

@@ -4,7 +4,7 @@
 
 # Measured by this machine's own build, static and optimised as in the image.
 run_bench() {
-    case $BENCH in
+    case $WHAT in
         agent) need "Install what the measurement needs" ssh ssh-keygen cc libc-headers ;;
         *)     usage_error "bench what? agent" ;;
     esac
@@ -14,5 +14,5 @@ run_bench() {
     step "Build the toolbox (release, static)" bench-toolbox env RUSTFLAGS="-C target-feature=+crt-static" \
         cargo build --release --locked --package toolbox --target "$target" --target-dir target/bench
     step "Build the measurement" bench-build cargo build --release --locked --package bench
-    target/release/bench "$BENCH" --toolbox "target/bench/$target/release/toolbox" "${REST[@]}"
+    target/release/bench "$WHAT" --toolbox "target/bench/$target/release/toolbox" "${REST[@]}"
 }

@@ -56,6 +56,7 @@ package_for() {
         ssh-keygen | ssh) choices=(openssh-client) ;;
         sshd)       choices=(openssh-server) ;;
         cc)         choices=(gcc) ;;
+        c++)        choices=(g++) ;;
         libc-headers) choices=(libc6-dev) ;;
         ca-certificates) choices=(ca-certificates) ;;
         debian-keys) choices=(debian-archive-keyring) ;;

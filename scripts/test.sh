@@ -13,7 +13,7 @@ run_tests() {
     prepare_cargo
     step "Shell scripts (shellcheck)" shellcheck lint_scripts
     step "run.sh's own functions" functions ./scripts/selftest
-    step "Format (cargo fmt)" fmt cargo fmt --all --check
+    step "Format (cargo fmt)" fmt format_is_right
     step "Lints (cargo clippy)" clippy cargo clippy --workspace --all-targets -- -D warnings
     if [[ $QUICK = yes ]]; then
         cargo_tests
@@ -25,6 +25,12 @@ run_tests() {
     build_images
     [[ ! -x frontend/test.sh ]] || step "Frontend (frontend/test.sh)" frontend ./frontend/test.sh
     cargo test -p e2e --tests -- --test-threads=1 --nocapture
+}
+
+# The fuzz targets are no part of the workspace.
+format_is_right() {
+    cargo fmt --all --check
+    cargo fmt --manifest-path fuzz/Cargo.toml --check
 }
 
 # Documentation's examples first: nextest does not know them.
