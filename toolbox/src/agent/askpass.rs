@@ -57,6 +57,16 @@ impl Askpass {
         answer.is_ok_and(|answer| answer.is_empty() || answer.eq_ignore_ascii_case(b"yes"))
     }
 
+    /// The program that shows a notice until it is terminated; `None` where OpenSSH would not show one: there is no
+    /// display, and it is not forced.
+    pub(in crate::agent) fn notice(&self, text: &str) -> Option<Command> {
+        let set = |name| std::env::var_os(name).is_some();
+        let forced = std::env::var_os("SSH_ASKPASS_REQUIRE").is_some_and(|require| require == "force");
+        let mut command = Command::new(&self.program);
+        command.arg(text).env("SSH_ASKPASS_PROMPT", "none");
+        (set("DISPLAY") || set("WAYLAND_DISPLAY") || forced).then_some(command)
+    }
+
     /// The first line that the program writes.
     fn run(&self, question: &str, kind: Option<&str>) -> io::Result<Zeroizing<Vec<u8>>> {
         let mut command = Command::new(&self.program);
@@ -76,6 +86,14 @@ impl Askpass {
             length if length > LONGEST_ANSWER => Err(io::Error::other("its answer is too long")),
             _ => Ok(first_line(answer)),
         }
+    }
+}
+
+#[cfg(test)]
+impl Askpass {
+    /// A program of a test's.
+    pub(in crate::agent) fn at(program: impl Into<OsString>) -> Self {
+        Self { program: program.into(), preferred: false }
     }
 }
 

@@ -1,0 +1,96 @@
+//! What the tests of helpers share: programs that play one, and tools.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use ssh_key::public::KeyData;
+use ssh_key::{HashAlg, LineEnding, Signature, SshSig};
+use tempfile::TempDir;
+
+use super::process::{Kind, Program};
+
+/// A shell script in the place of a helper.
+pub(super) fn script(directory: &Path, name: &str, text: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = directory.join(name);
+    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    path
+}
+
+/// A helper that a shell script plays.
+pub(super) fn fake(directory: &TempDir, text: &str) -> Program {
+    Program::at(script(directory.path(), "helper", text))
+}
+
+/// The shell's words to write bytes.
+pub(super) fn print(bytes: &[u8]) -> String {
+    let escaped = bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "\\{byte:03o}").unwrap();
+        text
+    });
+    format!("printf '{escaped}'")
+}
+
+/// The shell's words to write a frame.
+pub(super) fn frame(body: &[u8]) -> String {
+    let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+    print(&[&length[..], body].concat())
+}
+
+/// Waits until something holds: many short looks, each as soon as the runtime has nothing else to do.
+pub(super) async fn until(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..100_000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    panic!("{what} did not happen");
+}
+
+/// Runs a tool that must succeed.
+pub(super) fn done(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Says why a test does nothing here.
+pub(super) fn is_missing(path: &str) -> bool {
+    let missing = !Path::new(path).exists();
+    if missing {
+        use std::io::Write as _;
+        writeln!(std::io::stderr(), "skipped: {path} is not installed").unwrap();
+    }
+    missing
+}
+
+/// What an SSH signature of a message is made over.
+pub(super) fn to_sign(message: &[u8]) -> Vec<u8> {
+    SshSig::signed_data("test", HashAlg::Sha512, message).unwrap()
+}
+
+/// Has `ssh-keygen -Y verify` judge a signature over [`to_sign`].
+pub(super) fn verify_by_ssh_keygen(key: &KeyData, message: &[u8], signature: &[u8]) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let signature = Signature::try_from(signature).unwrap();
+    let armored = SshSig::new(key.clone(), "test", HashAlg::Sha512, signature).unwrap();
+    std::fs::write(path("sig"), armored.to_pem(LineEnding::LF).unwrap()).unwrap();
+    std::fs::write(path("message"), message).unwrap();
+    let line = ssh_key::PublicKey::from(key.clone()).to_openssh().unwrap();
+    std::fs::write(path("signers"), format!("me {line}\n")).unwrap();
+    let mut command = Command::new("ssh-keygen");
+    command.args(["-Y", "verify", "-I", "me", "-n", "test", "-f"]).arg(path("signers")).arg("-s").arg(path("sig"));
+    done(command.stdin(std::fs::File::open(path("message")).unwrap()));
+}
+
+/// The helper that is installed, and those of other versions in the directories that a person names.
+pub(super) fn helpers(kind: Kind) -> Vec<Program> {
+    let others = std::env::var_os("TOOLBOX_TEST_HELPERS").unwrap_or_default();
+    let others = std::env::split_paths(&others)
+        .filter(|path| path.is_absolute())
+        .map(|directory| Program::at(directory.join(kind.name())));
+    Program::find(kind).into_iter().chain(others).collect()
+}
