@@ -33,6 +33,12 @@ impl Askpass {
         (require != "never").then_some(Self { program, preferred })
     }
 
+    /// A program of a test's.
+    #[cfg(test)]
+    pub(crate) fn program(path: &std::path::Path) -> Self {
+        Self { program: path.into(), preferred: false }
+    }
+
     /// Whether it goes before a terminal.
     #[must_use]
     pub fn preferred(&self) -> bool {

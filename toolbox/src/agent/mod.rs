@@ -6,37 +6,46 @@
 //! | module | holds |
 //! |---|---|
 //! | `keyfile` | private keys in: where a key's text comes from, what it means, passphrases |
-//! | `keyring` | identities, their lock and their signatures, without any protocol |
+//! | `keyring` | identities, their terms, their lock and their signatures, without any protocol |
 //! | `protocol` | messages, one client's conversation, the socket and who may use it |
+//! | `certificate`, `fingerprint`, `pattern` | what OpenSSH means by these |
 //! | `askpass`, `settings` | whom to ask, and how to behave |
+//! | `expiry` | wiping at the right time |
 //! | `memory` | what keeps secrets from lying about |
 //! | `private_wire` | strings and private keys in SSH's wire form |
 //!
-//! Absent on purpose, and refused when a client asks: certificates, FIDO and PKCS#11 keys, confirmation, destination
-//! constraints and session binding. Not yet done: locked memory and a process that cannot be dumped.
+//! Absent on purpose, and refused when a client asks: FIDO keys and PKCS#11 tokens. Not yet done: locked memory and a
+//! process that cannot be dumped.
 //!
 //! Log: russh's agent client writes requests and identities to the `log` at debug level (`russh::keys::agent`); whoever
-//! starts tracing caps that target at info. Nothing in this module logs a request, key, passphrase or signature.
+//! starts tracing caps that target at info. This module logs what was refused and why, at debug level, and never a
+//! request, key, passphrase or signature.
 
 mod askpass;
+mod certificate;
+mod expiry;
+mod fingerprint;
 #[expect(dead_code, reason = "the keyring does not hold such keys yet")]
 mod helper;
 mod keyfile;
 mod keyring;
 mod memory;
+mod pattern;
 mod private_wire;
 mod protocol;
 mod settings;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ssh_key::PrivateKey;
 use tokio::io::DuplexStream;
+use tokio::sync::Semaphore;
 
 pub use askpass::Askpass;
+pub use certificate::{Certificate, CertificateError};
 pub use keyfile::load::{Ask, LoadError, PASSPHRASE_FILE_VARIABLE, Passphrases, load, passphrase_file};
 pub use keyfile::secret_file::SecretFileError;
 pub use keyfile::source::{KEY_VARIABLE, KeySource, SourceError};
@@ -45,17 +54,57 @@ pub use keyring::{AddError, Identity, MOST_IDENTITIES};
 pub use protocol::socket::{AgentSocket, SocketError};
 pub use settings::{FingerprintHash, Settings};
 
-use keyring::{Checked, Keyring};
+use keyring::{Bindings, Checked, Destination, Keyring, Terms};
 use protocol::{session, socket};
 
 /// Bytes in flight in each direction on a stream in memory; a frame may be longer, and then takes several turns.
 const DUPLEX: usize = 64 * 1024;
+/// Wrong attempts to unlock that wait for their answers at one time. Further ones queue, so that guessing over many
+/// connections is at most this much faster than over one, and fewer delay nobody but themselves.
+const GUESSES: usize = 4;
+
+/// On what terms a key is added.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AddOptions {
+    /// After this time it is wiped; `None` is the agent's default ([`Settings::default_lifetime`]).
+    pub lifetime: Option<Duration>,
+    /// Whether each use must be confirmed, through [`Settings::askpass`].
+    pub confirm: bool,
+}
 
 /// The agent. Clones are the same agent; its keys are gone when the last clone and the last client are.
 #[derive(Clone, Default)]
 pub struct Agent {
-    keyring: Arc<Mutex<Keyring>>,
-    settings: Arc<Settings>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    keyring: Mutex<Keyring>,
+    settings: Settings,
+    timer: Mutex<Option<expiry::Timer>>,
+    /// Attempts to unlock that may be looked at.
+    guesses: Semaphore,
+    /// Questions that may be asked of a person: one at a time.
+    questions: Semaphore,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            keyring: Mutex::default(),
+            settings: Settings::default(),
+            timer: Mutex::default(),
+            guesses: Semaphore::new(GUESSES),
+            questions: Semaphore::new(1),
+        }
+    }
+}
+
+impl Shared {
+    /// A panic while it was held leaves the keyring whole: its methods change it in one step.
+    fn keyring(&self) -> MutexGuard<'_, Keyring> {
+        self.keyring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Agent {
@@ -68,30 +117,60 @@ impl Agent {
     /// An agent without identities that behaves as told.
     #[must_use]
     pub fn with_settings(settings: Settings) -> Self {
-        Self { settings: Arc::new(settings), ..Self::default() }
+        Self { shared: Arc::new(Shared { settings, ..Shared::default() }) }
     }
 
-    /// Adds a key, for ever or for `lifetime`. Inside a tokio runtime.
+    /// How it was told to behave.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// Adds a key, for `lifetime` or the agent's default. Inside a tokio runtime.
     ///
     /// # Errors
     /// [`AddError`]; the key is zeroed then.
     pub async fn add(&self, key: PrivateKey, lifetime: Option<Duration>) -> Result<(), AddError> {
-        let checked = tokio::task::spawn_blocking(move || Checked::new(key)).await;
-        let checked = checked.unwrap_or(Err(AddError::Mismatch))?;
-        let now = Instant::now();
-        // A lifetime past the clock's end is for ever.
-        let expires = lifetime.or(self.settings.default_lifetime).and_then(|lifetime| now.checked_add(lifetime));
-        self.keyring().add(checked, expires, now)?;
-        if let Some(expires) = expires {
-            self.wipe_at(expires);
-        }
-        Ok(())
+        self.add_with(key, AddOptions { lifetime, ..AddOptions::default() }).await
     }
 
-    /// The public sides of what it holds, in the order of adding.
+    /// Adds a key on these terms. One that is there already is replaced. Inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`AddError`]; the key is zeroed then.
+    pub async fn add_with(&self, key: PrivateKey, options: AddOptions) -> Result<(), AddError> {
+        self.insert(|| Ok(key), None, options, Vec::new(), &Bindings::default()).await
+    }
+
+    /// Adds a certificate with its private key: an identity of its own beside the plain key, with the key's comment.
+    /// Inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`AddError`], [`AddError::OtherCertificate`] among them; the key is zeroed then.
+    pub async fn add_certificate(
+        &self,
+        certificate: Certificate,
+        key: PrivateKey,
+        options: AddOptions,
+    ) -> Result<(), AddError> {
+        self.insert(|| Ok(key), Some(certificate), options, Vec::new(), &Bindings::default()).await
+    }
+
+    /// The public sides of what it holds, in the order of adding; none while locked.
     #[must_use]
     pub fn identities(&self) -> Vec<Identity> {
-        self.keyring().identities(Instant::now())
+        let mut keyring = self.keyring();
+        let local = Bindings::default();
+        let identity = |profile: &keyring::Profile| Identity {
+            blob: profile.blob.clone(),
+            comment: String::from_utf8_lossy(&profile.comment).into_owned(),
+        };
+        keyring.visible(&local, Instant::now()).map(identity).collect()
+    }
+
+    /// Removes and wipes everything, locked or not.
+    pub fn remove_all(&self) {
+        self.keyring().wipe();
     }
 
     /// A client's end of a new conversation in memory. Inside a tokio runtime.
@@ -107,20 +186,43 @@ impl Agent {
         socket::serve(self, socket).await;
     }
 
-    /// A panic while it was held leaves the keyring whole: its methods change it in one step.
     fn keyring(&self) -> MutexGuard<'_, Keyring> {
-        self.keyring.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.keyring()
     }
 
-    /// Wipes what has expired at that time, even if nobody asks by then. Holds no agent alive.
-    fn wipe_at(&self, expires: Instant) -> tokio::task::JoinHandle<()> {
-        let keyring: Weak<Mutex<Keyring>> = Arc::downgrade(&self.keyring);
-        tokio::spawn(async move {
-            tokio::time::sleep_until(expires.into()).await;
-            if let Some(keyring) = keyring.upgrade() {
-                keyring.lock().unwrap_or_else(PoisonError::into_inner).expire(Instant::now());
-            }
-        })
+    /// Checks and adds what a client with these bindings brings. The key is made where it is sealed, off the runtime's
+    /// threads, so that its bytes are moved about as little as can be.
+    async fn insert(
+        &self,
+        key: impl FnOnce() -> Result<PrivateKey, AddError> + Send + 'static,
+        certificate: Option<Certificate>,
+        options: AddOptions,
+        destinations: Vec<Destination>,
+        bindings: &Bindings,
+    ) -> Result<(), AddError> {
+        let checked = tokio::task::spawn_blocking(move || Checked::new(key()?, certificate)).await;
+        self.hold(checked.unwrap_or(Err(AddError::Mismatch))?, options, destinations, bindings)
+    }
+
+    /// Adds what was checked.
+    fn hold(
+        &self,
+        checked: Checked,
+        options: AddOptions,
+        destinations: Vec<Destination>,
+        bindings: &Bindings,
+    ) -> Result<(), AddError> {
+        if options.confirm && self.settings().askpass.is_none() {
+            return Err(AddError::NobodyToAsk);
+        }
+        let now = Instant::now();
+        let lifetime = options.lifetime.or(self.settings().default_lifetime);
+        // A lifetime past the clock's end is for ever.
+        let expires = lifetime.and_then(|lifetime| now.checked_add(lifetime));
+        let terms = Terms { expires, confirm: options.confirm, destinations };
+        self.keyring().add(checked, terms, bindings, now)?;
+        expiry::arm(&self.shared);
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@
 //! scalar of less than 32 bytes, and 0.6 any that is short; OpenSSH writes scalars without their leading zeros, so that
 //! one P-256 key in 256 and every second P-521 key would be refused. The scalar is therefore padded here first.
 
+use ssh_key::PrivateKey;
 use ssh_key::encoding::Decode as _;
 use ssh_key::private::KeypairData;
 use zeroize::Zeroizing;
@@ -32,6 +33,12 @@ pub(super) fn take_keypair(reader: &mut &[u8]) -> Option<KeypairData> {
         Some(size) => take_ecdsa(reader, size),
         None => KeypairData::decode(reader).ok(),
     }
+}
+
+/// The private key of these bytes, which are nothing else; `None` for what is not one.
+pub(super) fn private_key(mut pair: &[u8], comment: Vec<u8>) -> Option<PrivateKey> {
+    let key = take_keypair(&mut pair).filter(|_| pair.is_empty())?;
+    PrivateKey::new(key, comment).ok()
 }
 
 /// The bytes of a scalar of the curve.

@@ -7,16 +7,19 @@ use super::signer::SealedKey;
 /// The private half of an identity, wherever it is. Clones are the same half.
 #[derive(Clone)]
 pub(crate) enum Holder {
-    /// In this process's memory.
-    Memory(Arc<SealedKey>),
+    /// In this process's memory, and as quick as a change of threads.
+    Quick(Arc<SealedKey>),
+    /// In this process's memory, and slow: rsa.
+    Slow(Arc<SealedKey>),
 }
 
 impl Holder {
-    /// The signature blob over `data`, or `None` where it was refused or failed. Inside a tokio runtime; the arithmetic
-    /// is done off the runtime's threads.
+    /// The signature blob over `data`, or `None` where it was refused or failed. Inside a tokio runtime; arithmetic that
+    /// takes long is done off the runtime's threads.
     pub(crate) async fn sign(self, data: Vec<u8>, flags: u32) -> Option<Vec<u8>> {
         match self {
-            Self::Memory(key) => tokio::task::spawn_blocking(move || key.sign(&data, flags)).await.ok()?,
+            Self::Quick(key) => key.sign(&data, flags),
+            Self::Slow(key) => tokio::task::spawn_blocking(move || key.sign(&data, flags)).await.ok()?,
         }
     }
 
@@ -24,7 +27,7 @@ impl Holder {
     #[cfg(test)]
     pub(crate) fn downgrade(&self) -> std::sync::Weak<SealedKey> {
         match self {
-            Self::Memory(key) => Arc::downgrade(key),
+            Self::Quick(key) | Self::Slow(key) => Arc::downgrade(key),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The agent's lock: keeps a digest of the passphrase that locked it, and counts wrong attempts.
 //!
-//! Contract: no passphrase is kept; the digest is bcrypt's with a random salt and one round, as in OpenSSH's agent.
-//! Waiting is the session's business, so that a wrong attempt delays only who made it; here only the length is known.
+//! Contract: no passphrase is kept; the digest is bcrypt's with a random salt and one round, as in OpenSSH's agent. It
+//! takes a millisecond, and so is made apart from the keyring and without its mutex: a [`Salt`] makes a [`Digest`], and
+//! only digests are compared under it. Waiting is the session's business, so that a wrong attempt delays only who made
+//! it; here only the length is known.
 
 use std::time::Duration;
 
@@ -15,37 +17,65 @@ const ROUNDS: u32 = 1;
 const DELAY: Duration = Duration::from_millis(100);
 const MOST_FAILURES: u32 = 100;
 
+/// What makes the digests of one lock unlike those of any other.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Salt(Vec<u8>);
+
+/// A passphrase's digest with a salt.
+pub(crate) struct Digest {
+    salt: Salt,
+    digest: Zeroizing<[u8; DIGEST]>,
+}
+
+impl Salt {
+    /// A random one; `None` where there is no randomness.
+    pub(crate) fn random() -> Option<Self> {
+        match Kdf::new(KdfAlg::Bcrypt, &mut safe_rng()).ok()? {
+            Kdf::Bcrypt { salt, .. } => Some(Self(salt)),
+            _ => None,
+        }
+    }
+
+    /// The digest of a passphrase; `None` for an empty one. Takes about a millisecond.
+    pub(crate) fn digest(&self, passphrase: &[u8]) -> Option<Digest> {
+        let mut digest = Zeroizing::new([0; DIGEST]);
+        let kdf = Kdf::Bcrypt { salt: self.0.clone(), rounds: ROUNDS };
+        kdf.derive(passphrase, &mut digest[..]).ok()?;
+        Some(Digest { salt: self.clone(), digest })
+    }
+}
+
 /// A locked state.
 pub(crate) struct Lock {
-    kdf: Kdf,
-    digest: Zeroizing<[u8; DIGEST]>,
+    digest: Digest,
     failures: u32,
 }
 
 impl Lock {
-    /// Locks with `passphrase`; `None` if it cannot be digested (an empty one).
-    pub(crate) fn new(passphrase: &[u8]) -> Option<Self> {
-        let Kdf::Bcrypt { salt, .. } = Kdf::new(KdfAlg::Bcrypt, &mut safe_rng()).ok()? else {
-            return None;
-        };
-        let kdf = Kdf::Bcrypt { salt, rounds: ROUNDS };
-        let digest = digest(&kdf, passphrase)?;
-        Some(Self { kdf, digest, failures: 0 })
+    /// Locked by the passphrase of this digest.
+    pub(crate) fn new(digest: Digest) -> Self {
+        Self { digest, failures: 0 }
     }
 
-    /// Whether `passphrase` opens it; if not, how long the one who tried has to wait for the answer.
-    pub(crate) fn try_open(&mut self, passphrase: &[u8]) -> Result<(), Duration> {
+    /// What attempts to open it are digested with.
+    pub(crate) fn salt(&self) -> Salt {
+        self.digest.salt.clone()
+    }
+
+    #[cfg(test)]
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Whether the attempt opens it; if not, how long the one who tried has to wait for the answer. An attempt that
+    /// could not be digested, or was for another lock, is a wrong one.
+    pub(crate) fn try_open(&mut self, attempt: Option<&Digest>) -> Result<(), Duration> {
+        let fits = |attempt: &Digest| attempt.salt == self.digest.salt && *attempt.digest == *self.digest.digest;
         // Digests of one length: an early exit in their comparison says nothing about the passphrase.
-        if digest(&self.kdf, passphrase).is_some_and(|attempt| *attempt == *self.digest) {
+        if attempt.is_some_and(fits) {
             return Ok(());
         }
         self.failures = (self.failures + 1).min(MOST_FAILURES);
         Err(DELAY * self.failures)
     }
-}
-
-fn digest(kdf: &Kdf, passphrase: &[u8]) -> Option<Zeroizing<[u8; DIGEST]>> {
-    let mut output = Zeroizing::new([0; DIGEST]);
-    kdf.derive(passphrase, &mut output[..]).ok()?;
-    Some(output)
 }

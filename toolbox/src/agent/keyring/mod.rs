@@ -1,23 +1,31 @@
 //! Identities in memory: what an agent holds, without any protocol.
 //!
-//! Contract: an identity is found by its public key blob, and the blobs are unique. Time is a parameter, so that what
-//! expires and when can be told without waiting: every method that could show or use an identity drops the expired ones
-//! first. While locked nothing is listed, used or changed. The private halves zero themselves when the last holder lets
-//! go; a signature that is being made may hold one a little longer.
+//! Contract: an identity is found by its public key blob (a certificate's is its own), and the blobs are unique. Time is
+//! a parameter, so that what expires and when can be told without waiting: every method that could show or use an
+//! identity drops the expired ones first. While locked nothing is listed, used or changed, but [`Keyring::wipe`] still
+//! empties it. Whoever asks is known by the [`Bindings`] of their connection: what those do not permit is not there for
+//! them. The private halves zero themselves when the last holder lets go; a signature that is being made may hold one a
+//! little longer.
 //!
-//! Absent on purpose, and refused where asked for: confirmation, destination constraints, certificates, tokens. They
-//! become further fields of [`Entry`] and checks in [`Keyring::holder`].
+//! Absent on purpose: asking a person to confirm, which takes long; [`Profile::confirm`] only says that it must be done.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ssh_key::{Algorithm, PrivateKey, PublicKey};
-use thiserror::Error;
+use ssh_key::PublicKey;
 
-use holder::Holder;
+use super::certificate::public_key;
+pub(crate) use bindings::Bindings;
+pub use checked::AddError;
+pub(crate) use checked::Checked;
+pub(crate) use destination::Destination;
+pub(crate) use holder::Holder;
 use lock::Lock;
-use signer::SealedKey;
+pub(crate) use lock::{Digest, Salt};
 
+pub(crate) mod bindings;
+mod checked;
+pub(crate) mod destination;
 mod holder;
 mod lock;
 pub(crate) mod signer;
@@ -28,28 +36,6 @@ mod tests;
 pub const MOST_IDENTITIES: usize = 1024;
 /// Most bytes that the list of identities may take: clients refuse a longer answer, and would then see none at all.
 const LONGEST_LIST: usize = crate::agent::protocol::LONGEST_FRAME - 5;
-/// RSA keys that are taken, in bits.
-const RSA_BITS: std::ops::RangeInclusive<u32> = 2048..=16384;
-
-/// Why a key was not taken.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum AddError {
-    /// The table or the list is full.
-    #[error("the agent is full: it holds {0} identities")]
-    Full(usize),
-    /// The agent is locked.
-    #[error("the agent is locked")]
-    Locked,
-    /// The public half is not the private half's.
-    #[error("the private key does not belong to its public key, or is damaged")]
-    Mismatch,
-    /// RSA outside the sizes that are taken.
-    #[error("an rsa key of {0} bits is not taken: 2048 to 16384 are")]
-    RsaSize(u32),
-    /// A type that is not signed with.
-    #[error("keys of type {0} are not supported")]
-    Unsupported(String),
-}
 
 /// What [`Keyring::unlock`] says of a wrong attempt.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,57 +48,80 @@ pub(crate) enum UnlockError {
 /// The public side of an identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The public key in SSH's wire form.
+    /// The public key, or the certificate, in SSH's wire form.
     pub blob: Vec<u8>,
     /// The comment it was added with.
     pub comment: String,
 }
 
 impl Identity {
-    /// The public key with its comment; `None` only for a blob that no key of ours has.
+    /// The public key with its comment; `None` for a certificate, which [`Certificate`](crate::agent::Certificate)
+    /// reads.
     #[must_use]
     pub fn public_key(&self) -> Option<PublicKey> {
-        let mut key = PublicKey::from_bytes(&self.blob).ok()?;
+        let mut key = PublicKey::from(public_key(&self.blob)?);
         key.set_comment(self.comment.as_str());
         Some(key)
     }
 }
 
-/// A key that has been checked and can be added.
-pub(crate) struct Checked {
-    identity: Identity,
-    holder: Holder,
+/// On what terms an identity is held.
+#[derive(Default)]
+pub(crate) struct Terms {
+    /// The moment from which it is no longer there.
+    pub(crate) expires: Option<Instant>,
+    /// Whether a person must agree to each use.
+    pub(crate) confirm: bool,
+    /// Where it may be used; everywhere if empty.
+    pub(crate) destinations: Vec<Destination>,
 }
 
-impl Checked {
-    /// Checks a key: its type, its size, and that its halves belong together. Takes as long as one signature, and so
-    /// stands apart from [`Keyring::add`], which is called under a lock.
-    pub(crate) fn new(key: PrivateKey) -> Result<Self, AddError> {
-        let unsupported = || AddError::Unsupported(key.algorithm().to_string());
-        match key.algorithm() {
-            Algorithm::Ed25519 | Algorithm::Ecdsa { .. } => {}
-            Algorithm::Rsa { .. } => refuse_rsa_size(&key)?,
-            _ => return Err(unsupported()),
-        }
-        let blob = key.public_key().to_bytes().map_err(|_| unsupported())?;
-        let comment = key.comment().as_str_lossy().to_owned();
-        let key = SealedKey::seal(key).ok_or(AddError::Mismatch)?;
-        Ok(Self { identity: Identity { blob, comment }, holder: Holder::Memory(Arc::new(key)) })
+/// What is known of an identity besides its private half.
+pub(crate) struct Profile {
+    pub(crate) blob: Vec<u8>,
+    certified: Option<Vec<u8>>,
+    pub(crate) comment: Vec<u8>,
+    pub(crate) confirm: bool,
+    pub(crate) destinations: Vec<Destination>,
+}
+
+impl Profile {
+    /// The public key without its certificate.
+    pub(crate) fn plain_key(&self) -> &[u8] {
+        self.certified.as_ref().unwrap_or(&self.blob)
+    }
+
+    /// Whether it may be seen, or used for `user`, over a connection with these bindings.
+    pub(crate) fn is_permitted(&self, bindings: &Bindings, user: Option<&[u8]>) -> bool {
+        // The clock is read for those only that need it.
+        self.destinations.is_empty() || destination::permitted(&self.destinations, bindings, user, seconds_since_1970())
+    }
+
+    /// The bytes that it takes in the list: two strings, each with its length before it.
+    fn listed(&self) -> usize {
+        self.blob.len() + self.comment.len() + 8
     }
 }
 
-fn refuse_rsa_size(key: &PrivateKey) -> Result<(), AddError> {
-    let bits = key.key_data().rsa().map_or(0, |rsa| rsa.key_size());
-    match RSA_BITS.contains(&bits) {
-        true => Ok(()),
-        false => Err(AddError::RsaSize(bits)),
-    }
+fn seconds_since_1970() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Names one adding of an identity: adding it again gives another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket(u64);
+
+/// What [`Keyring::find`] gives.
+pub(crate) struct Found {
+    pub(crate) ticket: Ticket,
+    pub(crate) profile: Arc<Profile>,
+    pub(crate) holder: Holder,
 }
 
 struct Entry {
-    identity: Identity,
+    ticket: Ticket,
+    profile: Arc<Profile>,
     holder: Holder,
-    /// The moment from which it is no longer there.
     expires: Option<Instant>,
 }
 
@@ -120,20 +129,33 @@ struct Entry {
 #[derive(Default)]
 pub(crate) struct Keyring {
     entries: Vec<Entry>,
+    /// The first moment at which something expires, so that looking for what has expired costs nothing before it.
+    due: Option<Instant>,
     lock: Option<Lock>,
+    tickets: u64,
 }
 
 impl Keyring {
-    /// Adds an identity. One with the same public key is replaced in its place, with its comment and lifetime, as in
-    /// OpenSSH's agent.
-    pub(crate) fn add(&mut self, new: Checked, expires: Option<Instant>, now: Instant) -> Result<(), AddError> {
+    /// Adds an identity. One with the same public key is replaced in its place, with its comment and its terms, as in
+    /// OpenSSH's agent, if it is there for who asks.
+    pub(crate) fn add(
+        &mut self,
+        new: Checked,
+        terms: Terms,
+        bindings: &Bindings,
+        now: Instant,
+    ) -> Result<(), AddError> {
         self.expire(now);
-        if self.lock.is_some() {
+        if self.is_locked() {
             return Err(AddError::Locked);
         }
-        let place = self.place(&new.identity.blob);
-        self.refuse_full(&new.identity, place)?;
-        let entry = Entry { identity: new.identity, holder: new.holder, expires };
+        let place = self.place(&new.blob);
+        if place.is_some_and(|place| !self.entries[place].profile.is_permitted(bindings, None)) {
+            return Err(AddError::NotPermitted);
+        }
+        let entry = self.entry(new, terms);
+        self.refuse_full(&entry.profile, place)?;
+        self.due = self.due.into_iter().chain(entry.expires).min();
         match place {
             Some(place) => self.entries[place] = entry,
             None => self.entries.push(entry),
@@ -141,75 +163,119 @@ impl Keyring {
         Ok(())
     }
 
-    /// What there is, in the order of adding; nothing while locked.
-    pub(crate) fn identities(&mut self, now: Instant) -> Vec<Identity> {
-        self.expire(now);
-        match self.lock {
-            Some(_) => Vec::new(),
-            None => self.entries.iter().map(|entry| entry.identity.clone()).collect(),
-        }
+    fn entry(&mut self, new: Checked, terms: Terms) -> Entry {
+        self.tickets += 1;
+        let Checked { blob, certified, comment, holder } = new;
+        let Terms { expires, confirm, destinations } = terms;
+        let profile = Arc::new(Profile { blob, certified, comment, confirm, destinations });
+        Entry { ticket: Ticket(self.tickets), profile, holder, expires }
     }
 
-    /// Who signs for a public key blob; `None` while locked.
-    pub(crate) fn holder(&mut self, blob: &[u8], now: Instant) -> Option<Holder> {
+    /// What there is for who asks, in the order of adding; nothing while locked.
+    pub(crate) fn visible(&mut self, bindings: &Bindings, now: Instant) -> impl Iterator<Item = &Profile> {
         self.expire(now);
-        let place = self.place(blob).filter(|_| self.lock.is_none())?;
-        Some(self.entries[place].holder.clone())
+        let entries = if self.is_locked() { &[][..] } else { &self.entries };
+        entries.iter().map(|entry| &*entry.profile).filter(|profile| profile.is_permitted(bindings, None))
     }
 
-    /// Removes one; says whether it was there. Nothing is removed while locked.
-    pub(crate) fn remove(&mut self, blob: &[u8], now: Instant) -> bool {
+    /// The bytes that the list of all identities takes.
+    pub(crate) fn list_size(&self) -> usize {
+        self.entries.iter().map(|entry| entry.profile.listed()).sum()
+    }
+
+    /// An identity by its public key blob; `None` while locked. Whether it may be used is not looked at.
+    pub(crate) fn find(&mut self, blob: &[u8], now: Instant) -> Option<Found> {
         self.expire(now);
-        let place = self.place(blob).filter(|_| self.lock.is_none());
+        let entry = &self.entries[self.place(blob).filter(|_| !self.is_locked())?];
+        Some(Found { ticket: entry.ticket, profile: Arc::clone(&entry.profile), holder: entry.holder.clone() })
+    }
+
+    /// Who signs for an identity that was found before, if it is still there; `None` while locked.
+    pub(crate) fn holder(&mut self, ticket: Ticket, now: Instant) -> Option<Holder> {
+        self.expire(now);
+        let entry = self.entries.iter().find(|entry| entry.ticket == ticket).filter(|_| !self.is_locked())?;
+        Some(entry.holder.clone())
+    }
+
+    /// Removes one; says whether it was there for who asks. Nothing is removed while locked.
+    pub(crate) fn remove(&mut self, blob: &[u8], bindings: &Bindings, now: Instant) -> bool {
+        self.expire(now);
+        let place = self.place(blob).filter(|_| !self.is_locked());
+        let place = place.filter(|place| self.entries[*place].profile.is_permitted(bindings, None));
         place.map(|place| self.entries.remove(place)).is_some()
     }
 
     /// Removes all; says whether it did, which it does not while locked.
     pub(crate) fn remove_all(&mut self) -> bool {
-        if self.lock.is_none() {
-            self.entries.clear();
+        if !self.is_locked() {
+            self.wipe();
         }
-        self.lock.is_none()
+        !self.is_locked()
     }
 
-    /// Locks with a passphrase that is not empty; says whether it did, which it does not when locked already.
-    pub(crate) fn lock(&mut self, passphrase: &[u8]) -> bool {
-        if self.lock.is_some() || passphrase.is_empty() {
-            return false;
-        }
-        self.lock = Lock::new(passphrase);
+    /// Removes all, locked or not.
+    pub(crate) fn wipe(&mut self) {
+        self.entries.clear();
+        self.due = None;
+    }
+
+    /// Whether it is locked.
+    pub(crate) fn is_locked(&self) -> bool {
         self.lock.is_some()
     }
 
-    /// Unlocks, if the passphrase is the one that locked.
-    pub(crate) fn unlock(&mut self, passphrase: &[u8]) -> Result<(), UnlockError> {
+    /// Locks with a passphrase's digest; says whether it did, which it does not when locked already.
+    pub(crate) fn lock(&mut self, digest: Digest) -> bool {
+        let locks = !self.is_locked();
+        if locks {
+            self.lock = Some(Lock::new(digest));
+        }
+        locks
+    }
+
+    /// What an attempt to unlock is digested with; `None` when nothing is locked.
+    pub(crate) fn salt(&self) -> Option<Salt> {
+        self.lock.as_ref().map(Lock::salt)
+    }
+
+    /// Unlocks, if the digest is of the passphrase that locked.
+    pub(crate) fn unlock(&mut self, attempt: Option<&Digest>) -> Result<(), UnlockError> {
         let lock = self.lock.as_mut().ok_or(UnlockError::NotLocked)?;
-        lock.try_open(passphrase).map_err(UnlockError::Wrong)?;
+        lock.try_open(attempt).map_err(UnlockError::Wrong)?;
         self.lock = None;
         Ok(())
     }
 
+    /// To see in a test that an attempt has been looked at.
+    #[cfg(test)]
+    pub(crate) fn failures(&self) -> u32 {
+        self.lock.as_ref().map_or(0, Lock::failures)
+    }
+
     /// Drops what has expired by `now`, locked or not.
     pub(crate) fn expire(&mut self, now: Instant) {
-        self.entries.retain(|entry| entry.expires.is_none_or(|expires| now < expires));
+        if self.due.is_some_and(|due| due <= now) {
+            self.entries.retain(|entry| entry.expires.is_none_or(|expires| now < expires));
+            self.due = self.entries.iter().filter_map(|entry| entry.expires).min();
+        }
+    }
+
+    /// A moment at which [`Keyring::expire`] may find something; `None` if never.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.due
     }
 
     fn place(&self, blob: &[u8]) -> Option<usize> {
-        self.entries.iter().position(|entry| entry.identity.blob == blob)
+        self.entries.iter().position(|entry| entry.profile.blob == blob)
     }
 
-    fn refuse_full(&self, new: &Identity, replaces: Option<usize>) -> Result<(), AddError> {
-        let kept = self.entries.iter().enumerate().filter(|(place, _)| Some(*place) != replaces);
-        let (count, bytes) =
-            kept.fold((1, listed(new)), |(count, bytes), (_, entry)| (count + 1, bytes + listed(&entry.identity)));
+    fn refuse_full(&self, new: &Profile, replaces: Option<usize>) -> Result<(), AddError> {
+        let (replaced, bytes) = replaces.map_or((0, 0), |place| (1, self.entries[place].profile.listed()));
+        let count = self.entries.len() + 1 - replaced;
+        let bytes = self.list_size() + new.listed() - bytes;
         match count > MOST_IDENTITIES || bytes > LONGEST_LIST {
             true => Err(AddError::Full(self.entries.len())),
             false => Ok(()),
         }
     }
-}
-
-/// The bytes that an identity takes in the list: two strings, each with its length before it.
-fn listed(identity: &Identity) -> usize {
-    identity.blob.len() + identity.comment.len() + 8
 }

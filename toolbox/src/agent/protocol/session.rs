@@ -2,50 +2,91 @@
 //!
 //! Contract: one answer for each request, in order; a request that is malformed or unknown is answered with failure and
 //! the conversation goes on. It ends at the client's end of stream, at a frame that is too long, and at an error of the
-//! stream. Signatures are made off the runtime's threads and outside the keyring's mutex, so that no client waits for
-//! another's; a wrong unlock makes only its own client wait. The next request is read when the answer to the one before
-//! has been taken, so that a client that never reads costs one answer.
+//! stream. What takes long is done off the runtime's threads and outside the keyring's mutex: rsa, questions, digests,
+//! large requests. No client waits for another's. The next request is read when the answer to the one before has been
+//! taken, so that a client that never reads costs one answer.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::wire::{self, Answer, Request};
-use crate::agent::Agent;
-use crate::agent::keyring::UnlockError;
+use super::connection::Connection;
+use super::frame::{Frame, FrameReader, Message};
+use super::wire::{self, AddKey, Answer, Refused, Request};
+use super::{locking, provider_requests, signing};
+use crate::agent::private_wire::private_key;
+use crate::agent::{AddError, Agent};
+
+#[cfg(test)]
+mod tests;
+
+/// Requests that are longer may hold many certificates to verify.
+const QUICK_TO_DECODE: usize = 16 * 1024;
 
 /// Answers requests until the client is done.
 ///
 /// # Errors
 /// Those of the stream; what the client does wrong is not one.
 pub(crate) async fn serve(agent: Agent, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
-    while let Some(frame) = wire::read_frame(&mut stream).await? {
-        let request = wire::decode(&frame);
-        drop(frame);
-        let answer = match request {
-            Ok(request) => answer(&agent, request).await,
-            Err(wire::Refused) => Answer::Failure,
-        };
-        wire::write_frame(&mut stream, &wire::encode(&answer)).await?;
+    let (mut frames, mut connection) = (FrameReader::new(), Connection::default());
+    while let Some(frame) = frames.read(&mut stream).await? {
+        respond(&agent, &mut connection, frame).await.write(&mut stream).await?;
     }
     Ok(())
 }
 
-async fn answer(agent: &Agent, request: Request) -> Answer {
-    match request {
-        Request::List => Answer::Identities(agent.identities()),
-        Request::Sign { blob, data, flags } => sign(agent, &blob, data, flags).await,
-        Request::Add { key, lifetime } => {
-            let lifetime = lifetime.map(|seconds| Duration::from_secs(seconds.into()));
-            success(agent.add(*key, lifetime).await.is_ok())
+async fn respond(agent: &Agent, connection: &mut Connection, frame: Frame) -> Message {
+    match decode(frame).await {
+        Ok(request) if locking::refuses(agent, connection, &request) => wire::encode(&Answer::Failure),
+        Ok(request) => perform(agent, connection, request).await,
+        Err(refused) => {
+            tracing::debug!(why = refused.0, "a request was refused");
+            wire::encode(&Answer::Failure)
         }
-        Request::Remove { blob } => success(agent.keyring().remove(&blob, Instant::now())),
-        Request::RemoveAll => success(agent.keyring().remove_all()),
-        Request::Lock(passphrase) => success(agent.keyring().lock(&passphrase)),
-        Request::Unlock(passphrase) => unlock(agent, &passphrase).await,
-        Request::Query => Answer::Extensions,
     }
+}
+
+async fn decode(frame: Frame) -> Result<Request, Refused> {
+    if frame.len() <= QUICK_TO_DECODE {
+        return wire::decode(&frame);
+    }
+    let decoding = tokio::task::spawn_blocking(move || wire::decode(&frame));
+    decoding.await.unwrap_or(Err(Refused("decoding it failed")))
+}
+
+async fn perform(agent: &Agent, connection: &mut Connection, request: Request) -> Message {
+    let now = Instant::now();
+    let answer = match request {
+        Request::List => return list(agent, connection),
+        Request::Sign(request) => signing::sign(agent, connection, request).await,
+        Request::Add(request) => add(agent, connection, *request).await,
+        Request::AddSecurityKey(request) => provider_requests::add_security_key(agent, connection, *request).await,
+        Request::Remove { blob } => success(agent.keyring().remove(&blob, &connection.bindings, now)),
+        Request::RemoveAll => success(agent.keyring().remove_all()),
+        Request::AddToken(request) => provider_requests::add_token(agent, connection, *request).await,
+        Request::RemoveToken(token) => provider_requests::remove_token(agent, connection, token).await,
+        Request::Lock(passphrase) => success(locking::lock(agent, passphrase).await),
+        Request::Unlock(passphrase) => success(locking::unlock(agent, passphrase).await),
+        Request::Bind(body) => success(bind(connection, &body)),
+        Request::Query => Answer::Extensions,
+    };
+    wire::encode(&answer)
+}
+
+/// Written straight from the keyring, which lists nothing while locked.
+fn list(agent: &Agent, connection: &Connection) -> Message {
+    let mut keyring = agent.keyring();
+    let mut message = Message::with_room(wire::IDENTITIES, 4 + keyring.list_size());
+    message.number(0);
+    let mut count = 0;
+    for profile in keyring.visible(&connection.bindings, Instant::now()) {
+        message.string(&profile.blob);
+        message.string(&profile.comment);
+        count += 1;
+    }
+    message.set_first_number(count);
+    message
 }
 
 fn success(done: bool) -> Answer {
@@ -55,17 +96,23 @@ fn success(done: bool) -> Answer {
     }
 }
 
-async fn sign(agent: &Agent, blob: &[u8], data: Vec<u8>, flags: u32) -> Answer {
-    let Some(holder) = agent.keyring().holder(blob, Instant::now()) else {
-        return Answer::Failure;
-    };
-    holder.sign(data, flags).await.map_or(Answer::Failure, Answer::Signature)
+async fn add(agent: &Agent, connection: &Connection, request: AddKey) -> Answer {
+    let AddKey { pair, comment, certificate, constraints } = request;
+    let (options, destinations) = (constraints.options(), constraints.into_destinations());
+    let key = move || private_key(&pair, comment).ok_or(AddError::Malformed);
+    let added = agent.insert(key, certificate, options, destinations, &connection.bindings).await;
+    if let Err(why) = &added {
+        tracing::debug!(%why, "a key was not added");
+    }
+    success(added.is_ok())
 }
 
-async fn unlock(agent: &Agent, passphrase: &[u8]) -> Answer {
-    let attempt = agent.keyring().unlock(passphrase);
-    if let Err(UnlockError::Wrong(wait)) = attempt {
-        tokio::time::sleep(wait).await;
+fn bind(connection: &mut Connection, body: &[u8]) -> bool {
+    let bindings = &mut connection.bindings;
+    let read = wire::binding(body).inspect_err(|_| bindings.fail());
+    let bound = read.and_then(|(binding, signature)| bindings.bind(binding, signature));
+    if let Err(why) = &bound {
+        tracing::debug!(%why, "a connection was not bound to a session");
     }
-    success(attempt.is_ok())
+    bound.is_ok()
 }

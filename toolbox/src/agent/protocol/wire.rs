@@ -1,197 +1,240 @@
-//! The agent protocol's edge: frames and messages, in bytes here and in our types behind.
+//! Requests and answers in bytes (draft-ietf-sshm-ssh-agent, PROTOCOL.agent).
 //!
-//! Contract: a frame is at most 262144 bytes, checked before anything is allocated for it; what is decoded is exactly
-//! one frame, so that a message can neither borrow from the next nor hide constraints behind its end. Public messages
-//! and constraints are decoded by ssh-agent-lib. Those that hold a private key or a passphrase are read here, so that
-//! no copy is left in types that do not zero it and no key meets ssh-key 0.6. Answers are few and flat, and written here.
+//! Contract: what is decoded is exactly one message, so that it can neither borrow from the next nor hide constraints
+//! behind its end. Passphrases, PINs and private keys go into memory that zeroes itself. Everything is read here and not
+//! by ssh-agent-lib: its types hold ssh-key 0.6, do not zero, and refuse certificates with options that are not text.
 //!
-//! The protocol: draft-ietf-sshm-ssh-agent; type 9 is what `ssh-add -D` sends first, for agents of protocol 1.
+//! Type 9 is what `ssh-add -D` sends first, for agents of protocol 1.
 
-use std::io;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
 
-use ssh_agent_lib::proto::{self, KeyConstraint};
-use ssh_agent_lib::ssh_encoding::{Decode as _, Encode as _};
-use ssh_key::PrivateKey;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use zeroize::Zeroizing;
 
-use crate::agent::keyring::Identity;
-use crate::agent::private_wire::{put_string, take_keypair, take_string};
+use super::constraints::{Constraints, Subject};
+use super::credential::{Credential, SecurityKey};
+use super::frame::Message;
+use crate::agent::certificate::Certificate;
+use crate::agent::keyring::bindings::{BindError, Binding, HostKey};
+use crate::agent::private_wire::take_string;
 
 #[cfg(test)]
 mod tests;
 
-/// Most bytes in one message, as in OpenSSH's agent and in russh's client.
-pub(crate) const LONGEST_FRAME: usize = 256 * 1024;
-
 const REMOVE_ALL_V1: u8 = 9;
+const LIST: u8 = 11;
+const SIGN: u8 = 13;
 const ADD: u8 = 17;
-const ADD_CONSTRAINED: u8 = 25;
+const REMOVE: u8 = 18;
+const REMOVE_ALL: u8 = 19;
+const ADD_TOKEN: u8 = 20;
+const REMOVE_TOKEN: u8 = 21;
 const LOCK: u8 = 22;
 const UNLOCK: u8 = 23;
+const ADD_CONSTRAINED: u8 = 25;
+const ADD_TOKEN_CONSTRAINED: u8 = 26;
+const EXTENSION: u8 = 27;
 
+const FAILURE: u8 = 5;
+const SUCCESS: u8 = 6;
+pub(crate) const IDENTITIES: u8 = 12;
+const SIGNATURE: u8 = 14;
+const EXTENSION_RESPONSE: u8 = 29;
+
+const QUERY: &[u8] = b"query";
+const SESSION_BIND: &[u8] = b"session-bind@openssh.com";
 /// The extensions that are answered; `query` names itself as OpenSSH's does.
-const EXTENSIONS: [&str; 1] = ["query"];
+const EXTENSIONS: [&[u8]; 2] = [QUERY, SESSION_BIND];
 
-/// What a client can ask for here.
+/// What a client can ask for.
 pub(crate) enum Request {
     List,
-    Sign { blob: Vec<u8>, data: Vec<u8>, flags: u32 },
-    Add { key: Box<PrivateKey>, lifetime: Option<u32> },
-    Remove { blob: Vec<u8> },
+    Sign(SignRequest),
+    Add(Box<AddKey>),
+    AddSecurityKey(Box<AddSecurityKey>),
+    Remove {
+        blob: Vec<u8>,
+    },
     RemoveAll,
+    AddToken(Box<AddToken>),
+    RemoveToken(Token),
     Lock(Zeroizing<Vec<u8>>),
     Unlock(Zeroizing<Vec<u8>>),
     Query,
+    /// What follows the extension's name; read apart, as a malformed one counts as a failed binding.
+    Bind(Vec<u8>),
 }
 
-/// What it can be told.
+/// A signature to be made.
+pub(crate) struct SignRequest {
+    /// The public key's blob.
+    pub(crate) blob: Vec<u8>,
+    pub(crate) data: Vec<u8>,
+    pub(crate) flags: u32,
+}
+
+/// A key to be added.
+pub(crate) struct AddKey {
+    /// Both halves in SSH's wire form.
+    pub(crate) pair: Zeroizing<Vec<u8>>,
+    pub(crate) comment: Vec<u8>,
+    pub(crate) certificate: Option<Certificate>,
+    pub(crate) constraints: Constraints,
+}
+
+/// A FIDO key to be added.
+#[expect(dead_code, reason = "read by who speaks with the device")]
+pub(crate) struct AddSecurityKey {
+    pub(crate) key: SecurityKey,
+    pub(crate) comment: Vec<u8>,
+    pub(crate) constraints: Constraints,
+}
+
+/// A PKCS#11 token.
+#[cfg_attr(not(test), expect(dead_code, reason = "read by who speaks with the token"))]
+pub(crate) struct Token {
+    /// The library's path.
+    pub(crate) provider: OsString,
+    pub(crate) pin: Zeroizing<Vec<u8>>,
+}
+
+/// A token whose keys are to be added.
+#[expect(dead_code, reason = "read by who speaks with the token")]
+pub(crate) struct AddToken {
+    pub(crate) token: Token,
+    pub(crate) constraints: Constraints,
+}
+
+/// What a client is told, but for the list of identities, which is written where they are.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Failure,
     Success,
-    Identities(Vec<Identity>),
     /// A signature blob.
     Signature(Vec<u8>),
     Extensions,
 }
 
-/// A message that is malformed, or that asks for what is not done here. The client is told `Failure` in either case.
+/// A message that is malformed, or that asks for what is not done here, and why; nothing of the message is in it. The
+/// client is told `Failure` in either case.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Refused;
+pub(crate) struct Refused(pub(crate) &'static str);
 
-/// Reads one frame; `None` at the end of the stream or where a frame is longer than any may be.
-pub(crate) async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    let mut length = [0; 4];
-    match stream.read_exact(&mut length).await {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        other => other?,
+const MALFORMED: Refused = Refused("the request is malformed");
+
+/// What a message asks for.
+pub(crate) fn decode(message: &[u8]) -> Result<Request, Refused> {
+    let (kind, mut rest) = message.split_first().ok_or(MALFORMED)?;
+    match *kind {
+        ADD | ADD_CONSTRAINED => return add(rest, *kind == ADD_CONSTRAINED),
+        ADD_TOKEN | ADD_TOKEN_CONSTRAINED => return add_token(rest, *kind == ADD_TOKEN_CONSTRAINED),
+        EXTENSION => return extension(rest),
+        _ => {}
+    }
+    let reader = &mut rest;
+    let request = match *kind {
+        LIST => Request::List,
+        SIGN => Request::Sign(sign(reader)?),
+        REMOVE => Request::Remove { blob: take(reader)?.to_vec() },
+        REMOVE_ALL | REMOVE_ALL_V1 => Request::RemoveAll,
+        REMOVE_TOKEN => Request::RemoveToken(token(reader)?),
+        LOCK => Request::Lock(secret(reader)?),
+        UNLOCK => Request::Unlock(secret(reader)?),
+        _ => return Err(Refused("a request of an unknown type")),
     };
-    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-    if length > LONGEST_FRAME {
-        return Ok(None);
-    }
-    let mut frame = Zeroizing::new(vec![0; length]);
-    stream.read_exact(&mut frame).await?;
-    Ok(Some(frame))
+    rest.is_empty().then_some(request).ok_or(MALFORMED)
 }
 
-/// Writes one frame.
-pub(crate) async fn write_frame(stream: &mut (impl AsyncWrite + Unpin), body: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(body.len()).map_err(io::Error::other)?;
-    let mut frame = Vec::with_capacity(4 + body.len());
-    frame.extend(length.to_be_bytes());
-    frame.extend(body);
-    stream.write_all(&frame).await?;
-    stream.flush().await
+fn take<'a>(reader: &mut &'a [u8]) -> Result<&'a [u8], Refused> {
+    take_string(reader).ok_or(MALFORMED)
 }
 
-/// What a frame asks for.
-pub(crate) fn decode(frame: &[u8]) -> Result<Request, Refused> {
-    match frame {
-        [REMOVE_ALL_V1] => Ok(Request::RemoveAll),
-        // By hand, since ssh-agent-lib leaves the passphrase in memory and refuses one that is not UTF-8.
-        [LOCK, rest @ ..] => passphrase(rest).map(Request::Lock),
-        [UNLOCK, rest @ ..] => passphrase(rest).map(Request::Unlock),
-        [ADD, rest @ ..] => add(rest, false),
-        [ADD_CONSTRAINED, rest @ ..] => add(rest, true),
-        _ => request(exactly(frame)?),
-    }
+fn take_number(reader: &mut &[u8]) -> Result<u32, Refused> {
+    let (number, rest) = reader.split_first_chunk().ok_or(MALFORMED)?;
+    *reader = rest;
+    Ok(u32::from_be_bytes(*number))
 }
 
-fn passphrase(mut field: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refused> {
-    let passphrase = take_string(&mut field).ok_or(Refused)?;
-    match field.is_empty() {
-        true => Ok(passphrase.to_vec().into()),
-        false => Err(Refused),
-    }
+fn secret(reader: &mut &[u8]) -> Result<Zeroizing<Vec<u8>>, Refused> {
+    take(reader).map(|secret| secret.to_vec().into())
 }
 
-/// By hand as well: no private key passes through ssh-key 0.6, which refuses every second P-521 key.
+fn sign(reader: &mut &[u8]) -> Result<SignRequest, Refused> {
+    let (blob, data) = (take(reader)?.to_vec(), take(reader)?.to_vec());
+    Ok(SignRequest { blob, data, flags: take_number(reader)? })
+}
+
 fn add(mut rest: &[u8], constrained: bool) -> Result<Request, Refused> {
-    let pair = take_keypair(&mut rest).ok_or(Refused)?;
-    let comment = take_string(&mut rest).ok_or(Refused)?;
-    let lifetime = match constrained {
-        true => lifetime(rest)?,
-        false if rest.is_empty() => None,
-        false => return Err(Refused),
-    };
-    let key = PrivateKey::new(pair, comment).map_err(|_| Refused)?;
-    Ok(Request::Add { key: Box::new(key), lifetime })
-}
-
-/// The lifetime in seconds. A constraint that cannot be enforced refuses the key: it is never left out.
-fn lifetime(mut rest: &[u8]) -> Result<Option<u32>, Refused> {
-    let mut lifetime = None;
-    while !rest.is_empty() {
-        match KeyConstraint::decode(&mut rest) {
-            Ok(KeyConstraint::Lifetime(seconds)) if lifetime.is_none() => lifetime = Some(seconds),
-            _ => return Err(Refused),
+    let credential = Credential::take(&mut rest)?;
+    let comment = take_string(&mut rest).filter(|text| !text.contains(&0)).ok_or(MALFORMED)?.to_vec();
+    let constraints = constraints(rest, Subject::Key, constrained)?;
+    match credential {
+        Credential::SecurityKey(key) => {
+            Ok(Request::AddSecurityKey(Box::new(AddSecurityKey { key, comment, constraints })))
+        }
+        Credential::Key { .. } if constraints.provider.is_some() => {
+            Err(Refused("a provider for a key that is in no device"))
+        }
+        Credential::Key { pair, certificate } => {
+            Ok(Request::Add(Box::new(AddKey { pair, comment, certificate, constraints })))
         }
     }
-    Ok(lifetime)
 }
 
-fn exactly(frame: &[u8]) -> Result<proto::Request, Refused> {
-    let mut rest = frame;
-    let request = proto::Request::decode(&mut rest).map_err(|_| Refused)?;
-    match rest.is_empty() {
-        true => Ok(request),
-        false => Err(Refused),
+/// The unconstrained form can have none.
+fn constraints(rest: &[u8], subject: Subject, constrained: bool) -> Result<Constraints, Refused> {
+    match constrained || rest.is_empty() {
+        true => Constraints::decode(rest, subject),
+        false => Err(MALFORMED),
     }
 }
 
-fn request(request: proto::Request) -> Result<Request, Refused> {
-    Ok(match request {
-        proto::Request::RequestIdentities => Request::List,
-        proto::Request::SignRequest(sign) => {
-            Request::Sign { blob: blob(&sign.credential)?, data: sign.data, flags: sign.flags }
-        }
-        proto::Request::RemoveIdentity(remove) => Request::Remove { blob: blob(&remove.credential)? },
-        proto::Request::RemoveAllIdentities => Request::RemoveAll,
-        proto::Request::Extension(extension) if extension.name == "query" => Request::Query,
-        _ => return Err(Refused),
-    })
+fn token(reader: &mut &[u8]) -> Result<Token, Refused> {
+    let provider = take_string(reader).filter(|path| !path.contains(&0)).ok_or(MALFORMED)?;
+    Ok(Token { provider: OsString::from_vec(provider.to_vec()), pin: secret(reader)? })
 }
 
-/// The blob of a public key: what an identity is found by.
-fn blob(key: &proto::PublicCredential) -> Result<Vec<u8>, Refused> {
-    let mut blob = Vec::new();
-    key.encode(&mut blob).map_err(|_| Refused)?;
-    Ok(blob)
+fn add_token(mut rest: &[u8], constrained: bool) -> Result<Request, Refused> {
+    let token = token(&mut rest)?;
+    let constraints = constraints(rest, Subject::Token, constrained)?;
+    Ok(Request::AddToken(Box::new(AddToken { token, constraints })))
 }
 
-/// An answer's bytes.
-pub(crate) fn encode(answer: &Answer) -> Vec<u8> {
+fn extension(mut rest: &[u8]) -> Result<Request, Refused> {
+    match take(&mut rest)? {
+        SESSION_BIND => Ok(Request::Bind(rest.to_vec())),
+        QUERY if rest.is_empty() => Ok(Request::Query),
+        _ => Err(Refused("an unknown extension")),
+    }
+}
+
+/// A binding and the host key's signature over the session, from what follows the extension's name.
+pub(crate) fn binding(mut rest: &[u8]) -> Result<(Binding, &[u8]), BindError> {
+    let mut string = || take_string(&mut rest).ok_or(BindError::Malformed);
+    let (key, session, signature) = (string()?, string()?.to_vec(), string()?);
+    let [forwarded] = rest else { return Err(BindError::Malformed) };
+    let key = HostKey::from_blob(key).ok_or(BindError::HostKey)?;
+    Ok((Binding { key, session, forwarded: *forwarded != 0 }, signature))
+}
+
+/// An answer's message.
+pub(crate) fn encode(answer: &Answer) -> Message {
     match answer {
-        Answer::Failure => vec![5],
-        Answer::Success => vec![6],
-        Answer::Identities(identities) => listing(identities),
-        Answer::Signature(blob) => signed(blob),
+        Answer::Failure => Message::new(FAILURE),
+        Answer::Success => Message::new(SUCCESS),
+        Answer::Signature(blob) => {
+            let mut message = Message::with_room(SIGNATURE, 4 + blob.len());
+            message.string(blob);
+            message
+        }
         Answer::Extensions => extensions(),
     }
 }
 
-fn listing(identities: &[Identity]) -> Vec<u8> {
-    let count = u32::try_from(identities.len()).unwrap_or(u32::MAX);
-    let mut body = vec![12];
-    body.extend(count.to_be_bytes());
-    for identity in identities {
-        put_string(&mut body, &identity.blob);
-        put_string(&mut body, identity.comment.as_bytes());
-    }
-    body
-}
-
-fn signed(blob: &[u8]) -> Vec<u8> {
-    let mut body = vec![14];
-    put_string(&mut body, blob);
-    body
-}
-
 /// The names follow each other to the end of the message, as OpenSSH writes and reads them.
-fn extensions() -> Vec<u8> {
-    let mut body = vec![29];
-    put_string(&mut body, b"query");
-    EXTENSIONS.iter().for_each(|name| put_string(&mut body, name.as_bytes()));
-    body
+fn extensions() -> Message {
+    let mut message = Message::new(EXTENSION_RESPONSE);
+    message.string(QUERY);
+    EXTENSIONS.iter().for_each(|name| message.string(name));
+    message
 }

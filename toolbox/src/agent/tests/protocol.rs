@@ -1,14 +1,6 @@
 //! Raw requests over the socket: what a client that is broken, hasty or hostile gets.
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
 use super::*;
-
-/// Sends one frame and gives the answer's body.
-async fn exchange(stream: &mut UnixStream, body: &[u8]) -> Vec<u8> {
-    crate::agent::protocol::wire::write_frame(stream, body).await.unwrap();
-    crate::agent::protocol::wire::read_frame(stream).await.unwrap().unwrap().to_vec()
-}
 
 #[tokio::test]
 async fn malformed_requests_get_one_failure_each_and_the_connection_lives_on() {
@@ -61,11 +53,65 @@ async fn a_wrong_unlock_delays_nobody_else() {
     for _ in 0..3 {
         assert_eq!(exchange(&mut guesser, &[23, 0, 0, 0, 1, b'b']).await, [5]);
     }
-    crate::agent::protocol::wire::write_frame(&mut guesser, &[23, 0, 0, 0, 1, b'b']).await.unwrap();
+    send(&mut guesser, &[23, 0, 0, 0, 1, b'b']).await;
     let answered_first = tokio::select! {
         biased;
-        _ = crate::agent::protocol::wire::read_frame(&mut guesser) => "guesser",
+        _ = receive(&mut guesser) => "guesser",
         _ = exchange(&mut other, &[11]) => "other",
     };
     assert_eq!(answered_first, "other");
+}
+
+#[tokio::test]
+async fn a_right_unlock_does_not_wait_for_wrong_ones() {
+    let house = House::new();
+    let (mut guesser, mut owner) = (house.raw().await, house.raw().await);
+    assert_eq!(exchange(&mut owner, &[22, 0, 0, 0, 1, b'a']).await, [6]);
+    for _ in 0..50 {
+        house.agent.keyring().unlock(None).unwrap_err();
+    }
+    send(&mut guesser, &[23, 0, 0, 0, 1, b'b']).await;
+    until(|| house.agent.keyring().failures() == 51).await;
+    let answered_first = tokio::select! {
+        biased;
+        _ = receive(&mut guesser) => "guesser",
+        answer = exchange(&mut owner, &[23, 0, 0, 0, 1, b'a']) => if answer == [6] { "owner" } else { "nobody" },
+    };
+    assert_eq!(answered_first, "owner");
+}
+
+#[tokio::test]
+async fn many_connections_guess_no_faster_than_a_few() {
+    let house = House::new();
+    let mut owner = house.raw().await;
+    assert_eq!(exchange(&mut owner, &[22, 0, 0, 0, 1, b'a']).await, [6]);
+    let mut guessers = Vec::new();
+    for _ in 0..3 * GUESSES {
+        let mut guesser = house.raw().await;
+        send(&mut guesser, &[23, 0, 0, 0, 1, b'b']).await;
+        guessers.push(guesser);
+    }
+    until(|| house.agent.shared.guesses.available_permits() == 0).await;
+    let started = Instant::now();
+    for mut guesser in guessers {
+        assert_eq!(receive(&mut guesser).await.unwrap(), [5]);
+    }
+    // Twelve failures wait 7.8 s together, and four of them at a time.
+    assert!(started.elapsed() > Duration::from_millis(1500), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_client_that_pipelines_and_never_reads_costs_one_answer() {
+    let house = House::new();
+    house.generate("key", TYPES[0]).await;
+    house.done("ssh-add", &["-q", "key"]).await;
+    let mut stream = house.agent.connect();
+    let request = [&[0, 0, 0, 1, 11][..]; 64].concat();
+    // Both directions of the stream fill up, and then nothing more is taken.
+    let mut sent = 0;
+    while tokio::time::timeout(Duration::from_millis(300), stream.write_all(&request)).await.is_ok() {
+        sent += request.len();
+        assert!(sent < 4 * DUPLEX, "the agent goes on reading");
+    }
+    assert_eq!(exchange(&mut house.raw().await, &[11]).await[..5], [12, 0, 0, 0, 1]);
 }

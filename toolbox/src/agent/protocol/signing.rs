@@ -1,0 +1,75 @@
+//! One signature: who may have it, and whether a person agrees.
+//!
+//! Contract: the checks of `process_sign_request2` in OpenSSH's ssh-agent.c. A key with destination constraints signs
+//! requests for authentication only, in the session that its connection was bound to last. While a person is asked the
+//! private half is not held here, and after the answer the very same identity must still be there: one that was removed,
+//! replaced, locked away or has expired meanwhile does not sign.
+
+use std::time::Instant;
+
+use super::connection::Connection;
+use super::userauth::UserAuth;
+use super::wire::{Answer, SignRequest};
+use crate::agent::Agent;
+use crate::agent::keyring::bindings::Bindings;
+use crate::agent::keyring::{Found, Profile};
+
+/// Signs, if the client and the person may and want to.
+pub(crate) async fn sign(agent: &Agent, connection: &Connection, request: SignRequest) -> Answer {
+    match try_sign(agent, connection, request).await {
+        Ok(signature) => Answer::Signature(signature),
+        Err(why) => {
+            tracing::debug!(why, "a signature was refused");
+            Answer::Failure
+        }
+    }
+}
+
+async fn try_sign(agent: &Agent, connection: &Connection, request: SignRequest) -> Result<Vec<u8>, &'static str> {
+    let SignRequest { blob, data, flags } = request;
+    let found = agent.keyring().find(&blob, Instant::now());
+    let Found { ticket, profile, mut holder } = found.ok_or("there is no such identity")?;
+    let purpose = purpose(&profile, &connection.bindings, &data)?;
+    if profile.confirm {
+        drop(holder);
+        confirm(agent, &profile, purpose).await?;
+        holder = agent.keyring().holder(ticket, Instant::now()).ok_or("the identity is gone")?;
+    }
+    holder.sign(data, flags).await.ok_or("the key did not sign")
+}
+
+/// What a key with destination constraints is about to be used for; an error where it may not be.
+fn purpose(profile: &Profile, bindings: &Bindings, data: &[u8]) -> Result<Option<String>, &'static str> {
+    if profile.destinations.is_empty() {
+        return Ok(None);
+    }
+    let last = bindings.recorded().last().ok_or("the connection is bound to no session")?;
+    let request = UserAuth::parse(data, &profile.blob).ok_or("this is no request for authentication")?;
+    if !profile.is_permitted(bindings, Some(request.user)) {
+        return Err("the destination is not permitted");
+    }
+    if request.session != last.session {
+        return Err("this is another session than the one that was bound last");
+    }
+    match request.host_key {
+        Some(key) if key != last.key.blob() => Err("this is another host key than the one that was bound last"),
+        None if bindings.recorded().len() > 1 => Err("over a forwarding the host key must be named"),
+        _ => {
+            let user = String::from_utf8_lossy(request.user);
+            Ok(Some(format!("public key authentication request for user \"{user}\" to listed host")))
+        }
+    }
+}
+
+/// Asks in OpenSSH's words, one question at a time.
+async fn confirm(agent: &Agent, profile: &Profile, purpose: Option<String>) -> Result<(), &'static str> {
+    let askpass = agent.settings().askpass.clone().ok_or("there is nobody to ask")?;
+    let comment = String::from_utf8_lossy(&profile.comment);
+    let fingerprint = agent.settings().fingerprint_hash.fingerprint(profile.plain_key());
+    let purpose = purpose.map_or_else(String::new, |purpose| format!("\n{purpose}"));
+    let question = format!("Allow use of key {comment}?\nKey fingerprint {fingerprint}.{purpose}");
+    let turn = agent.shared.questions.acquire().await.map_err(|_| "there is nobody to ask")?;
+    let agreed = tokio::task::spawn_blocking(move || askpass.confirm(&question)).await;
+    drop(turn);
+    agreed.unwrap_or(false).then_some(()).ok_or("the person did not agree")
+}
