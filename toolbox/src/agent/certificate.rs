@@ -119,6 +119,12 @@ impl Certificate {
         &self.plain
     }
 
+    /// Whether it is a user's, to log in with.
+    #[must_use]
+    pub fn is_for_users(&self) -> bool {
+        self.kind == Kind::User
+    }
+
     /// The name of the certificate's type.
     pub(crate) fn type_name(&self) -> &[u8] {
         take_string(&mut self.blob.as_slice()).unwrap_or_default()

@@ -8,6 +8,7 @@
 //! | `keyfile` | private keys in: where a key's text comes from, what it means, passphrases |
 //! | `keyring` | identities, their terms, their lock and their signatures, without any protocol |
 //! | `protocol` | messages, one client's conversation, the socket and who may use it |
+//! | `upstream` | the person's own agent, behind this one |
 //! | `certificate`, `fingerprint`, `pattern` | what OpenSSH means by these |
 //! | `askpass`, `settings` | whom to ask, and how to behave |
 //! | `expiry` | wiping at the right time |
@@ -36,6 +37,7 @@ mod protocol;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod upstream;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -46,13 +48,17 @@ use tokio::sync::Semaphore;
 
 pub use askpass::Askpass;
 pub use certificate::{Certificate, CertificateError};
-pub use keyfile::load::{Ask, LoadError, PASSPHRASE_FILE_VARIABLE, Passphrases, load, passphrase_file};
+pub use keyfile::certificate::CertificateFileError;
+pub use keyfile::load::{
+    Ask, LoadError, Loaded, LoadedKey, PASSPHRASE_FILE_VARIABLE, Passphrases, Which, load, passphrase_file,
+};
 pub use keyfile::secret_file::SecretFileError;
 pub use keyfile::source::{KEY_VARIABLE, KeySource, SourceError};
 pub use keyfile::{KeyError, parse};
 pub use keyring::{AddError, Identity, MOST_IDENTITIES};
 pub use protocol::socket::{AgentSocket, SocketError};
 pub use settings::{FingerprintHash, Settings};
+pub use upstream::{SOCKET_VARIABLE, Upstream, UpstreamError};
 
 use keyring::{Bindings, Checked, Destination, Keyring, Terms};
 use protocol::{session, socket};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::askpass::Askpass;
+use super::upstream::Upstream;
 
 /// The digest of fingerprints in questions and logs (`-E`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,10 +38,12 @@ pub struct Settings {
     pub websafe_allow: String,
     /// Who asks for confirmation and PINs.
     pub askpass: Option<Askpass>,
+    /// The agent behind this one.
+    pub upstream: Option<Upstream>,
 }
 
 impl Default for Settings {
-    /// OpenSSH's, and nobody to ask.
+    /// OpenSSH's, nobody to ask, and no agent behind.
     fn default() -> Self {
         Self {
             default_lifetime: None,
@@ -50,6 +53,7 @@ impl Default for Settings {
             restrict_websafe: true,
             websafe_allow: "ssh:*".to_owned(),
             askpass: None,
+            upstream: None,
         }
     }
 }

@@ -78,7 +78,12 @@ impl HostSession {
     ///
     /// # Errors
     /// [`SessionError`].
-    pub async fn open(target: Target, socket: &str, agent: AgentDialer, events: Events) -> Result<Self, SessionError> {
+    pub async fn open(
+        mut target: Target,
+        socket: &str,
+        agent: AgentDialer,
+        events: Events,
+    ) -> Result<Self, SessionError> {
         let label = format!("connect to {}@{}:{}", target.user, target.address, target.port);
         let opened = async {
             let control = Connection::open(&target, &agent, &Timeouts::default()).await?;
@@ -86,6 +91,8 @@ impl HostSession {
             Ok::<_, SessionError>((control, facts))
         };
         let (control, facts) = events.step(&label, opened).await?;
+        // The next connection does not guess again.
+        target.identities.insert(0, control.identity().clone());
         let socket = socket.to_owned();
         let bulk = Arc::new(OnceCell::new());
         let mut session = Self { target, socket, agent, control, bulk, facts, engine: None, events };

@@ -58,9 +58,12 @@ pub(super) struct Common {
     #[arg(long, global = true, value_name = "PATTERN")]
     pub(super) limit: Vec<String>,
     /// Private key file, or - for standard input (a line after the key's END line is its passphrase)
-    /// [default: TOOLBOX_SSH_KEY_FILE, TOOLBOX_SSH_KEY]
+    /// [default: TOOLBOX_SSH_KEY, TOOLBOX_SSH_KEY_FILE; then your own agent's, SSH_AUTH_SOCK]
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) key: Vec<String>,
+    /// Leave your own agent (SSH_AUTH_SOCK) alone
+    #[arg(long, global = true)]
+    pub(super) no_upstream: bool,
     /// known_hosts files, separated by colons
     #[arg(long, global = true, value_name = "FILES", env = "TOOLBOX_KNOWN_HOSTS")]
     pub(super) known_hosts: Option<String>,

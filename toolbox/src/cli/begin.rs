@@ -11,6 +11,7 @@ use crate::ui::{self, Ui};
 use super::args::Common;
 use super::context::Context;
 use super::failure::Failures;
+use super::keys::Keys;
 use super::{interrupt, keys};
 
 /// What a verb works with. [`Begun::end`] it when every session is closed: the view waits for the last event.
@@ -32,9 +33,11 @@ pub(super) struct Begun {
 /// Everything that is wrong with the files or the keys.
 pub(super) async fn begin(common: &Common, key: Option<KeySource>, ui: Ui) -> Result<Begun, Failures> {
     let interrupted = interrupt::listen();
-    let context = Context::load(common)?;
+    let mut context = Context::load(common)?;
     context.warn(&ui);
-    let agent = interrupt::or_interrupted(&interrupted, keys::agent(common, key)).await?;
+    let keys = keys::gather(common, key, &context.hosts, &ui);
+    let Keys { agent, named } = interrupt::or_interrupted(&interrupted, keys).await?;
+    context.name_keys(named);
     let (events, receiver) = unbounded_channel();
     let view = tokio::spawn(ui::watch(ui, receiver));
     Ok(Begun { context, agent, interrupted, events, view })

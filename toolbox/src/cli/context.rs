@@ -10,6 +10,7 @@ use crate::ui::Ui;
 
 use super::args::Common;
 use super::failure::{Failure, Failures};
+use super::keys::Named;
 
 /// What the engine's socket is called where an inventory does not say.
 const SOCKET: &str = "/var/run/docker.sock";
@@ -21,6 +22,8 @@ pub(super) struct Context {
     /// The chosen hosts, sorted by name.
     pub(super) hosts: Vec<Host>,
     known_hosts: Vec<PathBuf>,
+    /// The keys that the inventory names, by host.
+    named: Named,
 }
 
 impl Context {
@@ -31,7 +34,9 @@ impl Context {
     pub(super) fn load(common: &Common) -> Result<Self, Failures> {
         let (project, hosts) = (project(common), hosts(common));
         match (project, hosts) {
-            (Ok(project), Ok(hosts)) => Ok(Self { project, hosts, known_hosts: known_hosts(common) }),
+            (Ok(project), Ok(hosts)) => {
+                Ok(Self { project, hosts, known_hosts: known_hosts(common), named: Named::new() })
+            }
             (project, hosts) => {
                 let lists = [project.err().unwrap_or_default(), hosts.err().unwrap_or_default()];
                 Err(Failures::configuration(lists.into_iter().flatten().collect()))
@@ -44,6 +49,11 @@ impl Context {
         self.project.warnings.iter().for_each(|warning| ui.say(&format!("warning: {warning}")));
     }
 
+    /// Takes in which keys are offered first.
+    pub(super) fn name_keys(&mut self, named: Named) {
+        self.named = named;
+    }
+
     /// Where to log in on a host, and as whom.
     pub(super) fn target(&self, host: &Host) -> Target {
         Target {
@@ -53,6 +63,7 @@ impl Context {
             user: host.user.clone().unwrap_or_else(|| "root".into()),
             pinned: host.host_keys.clone(),
             known_hosts: self.known_hosts.clone(),
+            identities: self.named.get(&host.name).cloned().unwrap_or_default(),
         }
     }
 

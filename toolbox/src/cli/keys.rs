@@ -1,56 +1,143 @@
-//! Fills the agent of this process with the keys that the arguments name.
+//! Fills the agent of this process with the keys that the arguments, the environment and the inventory name, and puts
+//! the person's own agent behind it.
+//!
+//! Contract: one key that cannot be had fails all, before any host is asked, and everything that is wrong is shown. The
+//! person's own agent (`SSH_AUTH_SOCK`) is looked at first, unless `--no-upstream` forbids it: where it gives nothing that
+//! is a warning, and an error only where there is no other key.
 
 use std::path::PathBuf;
 
-use crate::agent::{Agent, KeySource, PASSPHRASE_FILE_VARIABLE, Passphrases, load, passphrase_file};
+use crate::agent::{
+    AddOptions, Agent, Identity, KeySource, LoadedKey, SOCKET_VARIABLE, Settings, Upstream, UpstreamError,
+};
+use crate::inventory::Host;
 use crate::ssh::AgentDialer;
+use crate::ui::Ui;
 
 use super::args::Common;
 use super::failure::{Failure, Failures, configuration};
 
+mod ask;
+mod named;
+mod reading;
+
+pub(super) use named::Named;
+use reading::{Reading, Wanted};
+
 /// The variable that names a key file.
 const FILE_VARIABLE: &str = "TOOLBOX_SSH_KEY_FILE";
 
-/// An agent with every key, and how to reach it.
+/// The agent with every key, and what is offered first where.
+pub(super) struct Keys {
+    /// How the agent is reached.
+    pub(super) agent: AgentDialer,
+    /// The keys that the inventory names.
+    pub(super) named: Named,
+}
+
+/// Gathers the keys for these hosts.
 ///
 /// # Errors
-/// No key, or one that cannot be read, as a problem of configuration.
-pub(super) async fn agent(common: &Common, environment: Option<KeySource>) -> Result<AgentDialer, Failures> {
-    let agent = Agent::new();
-    for source in sources(common, environment)? {
-        for key in read(source).await? {
-            agent.add(key, None).await.map_err(|e| configuration(&e, None))?;
+/// No key, or one that cannot be read, as problems of configuration.
+pub(super) async fn gather(
+    common: &Common,
+    environment: Option<KeySource>,
+    hosts: &[Host],
+    ui: &Ui,
+) -> Result<Keys, Failures> {
+    let behind = look_behind(common).await;
+    let files = named::files(hosts).map_err(Failures::configuration)?;
+    let wanted = Wanted { may_lack: behind.is_some() || !files.is_empty(), ..sources(common, environment) };
+    if wanted.sources.is_empty() && !wanted.may_lack {
+        return Err(no_key(common));
+    }
+    let held = behind.as_ref().and_then(|looked| looked.as_ref().ok()).map_or(&[][..], |(_, listed)| listed);
+    let reading = reading::read(wanted, files, held.to_vec()).await?;
+    reading.warnings.iter().for_each(|warning| ui.say(&format!("warning: {warning}")));
+    let upstream = settle(behind, &reading, ui)?;
+    fill(reading, upstream).await
+}
+
+/// The person's own agent and what it lists now; `None` where there is none or it is to be left alone.
+async fn look_behind(common: &Common) -> Option<Result<(Upstream, Vec<Identity>), UpstreamError>> {
+    let upstream = Upstream::from_environment().filter(|_| !common.no_upstream)?;
+    Some(upstream.identities().await.map(|listed| (upstream, listed)))
+}
+
+/// Whether the person's own agent is put behind ours.
+fn settle(
+    behind: Option<Result<(Upstream, Vec<Identity>), UpstreamError>>,
+    reading: &Reading,
+    ui: &Ui,
+) -> Result<Option<Upstream>, Failures> {
+    match behind {
+        None => Ok(None),
+        Some(Ok((upstream, listed))) if listed.is_empty() && reading.keys.is_empty() => Err(empty(&upstream)),
+        Some(Ok((upstream, _))) => Ok(Some(upstream)),
+        Some(Err(error)) if reading.keys.is_empty() => Err(configuration(&error, error.hint())),
+        Some(Err(error)) => {
+            ui.say(&format!("warning: {error}; it is left alone"));
+            Ok(None)
         }
     }
-    Ok(AgentDialer::new(move || {
+}
+
+async fn fill(reading: Reading, upstream: Option<Upstream>) -> Result<Keys, Failures> {
+    let agent = Agent::with_settings(Settings { upstream, ..Settings::default() });
+    let mut failures = Vec::new();
+    for loaded in reading.keys {
+        failures.extend(add(&agent, loaded).await.err());
+    }
+    if !failures.is_empty() {
+        return Err(Failures::configuration(failures));
+    }
+    let agent = AgentDialer::new(move || {
         let agent = agent.clone();
         async move { Ok(agent.connect()) }
-    }))
-}
-
-fn sources(common: &Common, environment: Option<KeySource>) -> Result<Vec<KeySource>, Failures> {
-    if !common.key.is_empty() {
-        return Ok(common.key.iter().map(|k| KeySource::from_argument(k)).collect());
-    }
-    if let Some(source) = environment {
-        return Ok(vec![source]);
-    }
-    if let Some(file) = std::env::var_os(FILE_VARIABLE).filter(|f| !f.is_empty()) {
-        return Ok(vec![KeySource::File(PathBuf::from(file))]);
-    }
-    let hint = format!("give one: --key FILE, --key - (standard input), {FILE_VARIABLE} or TOOLBOX_SSH_KEY");
-    Err(Failures::configuration(vec![Failure::text("no SSH key was given".into(), Some(hint))]))
-}
-
-/// Reading may wait for a person, so that it has a thread of its own.
-async fn read(source: KeySource) -> Result<Vec<ssh_key::PrivateKey>, Failures> {
-    let reading = tokio::task::spawn_blocking(move || {
-        let file = std::env::var_os(PASSPHRASE_FILE_VARIABLE).filter(|f| !f.is_empty());
-        let given = file.map(|f| passphrase_file(&PathBuf::from(f))).transpose()?;
-        let mut ask = |prompt: &str| rpassword::prompt_password(prompt).map(Into::into);
-        let has_terminal = std::fs::File::open("/dev/tty").is_ok();
-        load(&source, Passphrases { given, ask: if has_terminal { Some(&mut ask) } else { None } })
     });
-    let read = reading.await.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()));
-    read.map_err(|e| configuration(&e, e.hint()))
+    Ok(Keys { agent, named: reading.named })
+}
+
+/// The one place where what was loaded goes into the agent.
+async fn add(agent: &Agent, loaded: LoadedKey) -> Result<(), Failure> {
+    let LoadedKey { key, certificate, origin } = loaded;
+    let added = match certificate {
+        Some(certificate) => agent.add_certificate(certificate, (*key).clone(), AddOptions::default()).await,
+        None => Ok(()),
+    };
+    let added = match added {
+        Ok(()) => agent.add(*key, None).await,
+        failed => failed,
+    };
+    added.map_err(|error| Failure::text(format!("{origin}: {error}"), None))
+}
+
+fn sources(common: &Common, environment: Option<KeySource>) -> Wanted {
+    Wanted { sources: given(&common.key, environment), implied: common.key.is_empty(), may_lack: false }
+}
+
+/// What is named: by arguments, else by the variable that holds a key, else by the one that names a file.
+fn given(keys: &[String], environment: Option<KeySource>) -> Vec<KeySource> {
+    if !keys.is_empty() {
+        return keys.iter().map(|argument| KeySource::from_argument(argument)).collect();
+    }
+    let file = || std::env::var_os(FILE_VARIABLE).filter(|file| !file.is_empty());
+    environment.or_else(|| file().map(|file| KeySource::File(PathBuf::from(file)))).into_iter().collect()
+}
+
+fn no_key(common: &Common) -> Failures {
+    let mut hint = format!(
+        "give one: --key FILE, --key - (standard input), {FILE_VARIABLE} or TOOLBOX_SSH_KEY; \
+         or your own agent: {SOCKET_VARIABLE}"
+    );
+    if common.no_upstream && Upstream::from_environment().is_some() {
+        hint.push_str(" (it is set, and --no-upstream leaves it alone)");
+    }
+    Failures::configuration(vec![Failure::text("no SSH key was given".into(), Some(hint))])
+}
+
+fn empty(upstream: &Upstream) -> Failures {
+    let message = format!("the agent at {} holds no identity, and no other key was given", upstream.path().display());
+    let hint = "add one where that agent runs: ssh-add FILE (or unlock it: ssh-add -X); or give a key: --key FILE";
+    Failures::configuration(vec![Failure::text(message, Some(hint.into()))])
 }

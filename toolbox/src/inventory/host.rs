@@ -1,6 +1,6 @@
 //! From a host's variables to how it is reached.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 use ssh_key::PublicKey;
@@ -50,8 +50,7 @@ pub(super) fn host(name: &str, variables: &Variables, sink: &Sink) -> Host {
         become_root: reader.flag("ansible_become"),
         host_keys: reader.host_keys(),
         socket: reader.read(&["toolbox_socket"], socket),
-        private_key_file: reader
-            .read(&["ansible_ssh_private_key_file", "ansible_private_key_file"], |text| Ok(PathBuf::from(text))),
+        private_key_file: reader.key_file(),
         variables: variables.iter().map(|(name, node)| (name.clone(), text_of(node))).collect(),
     }
 }
@@ -112,6 +111,14 @@ impl<'a> Reader<'a> {
         Some(text)
     }
 
+    /// A relative path is taken from the directory of the file that names it.
+    fn key_file(&self) -> Option<PathBuf> {
+        let names = ["ansible_ssh_private_key_file", "ansible_private_key_file"];
+        let text = self.read(&names, key_file).filter(|text| !text.is_empty())?;
+        let directory = self.node(&names)?.at.file.parent().unwrap_or(Path::new(""));
+        Some(if text.starts_with("~/") { text.into() } else { directory.join(text) })
+    }
+
     fn host_keys(&self) -> Vec<String> {
         let Some(node) = self.node(&["toolbox_host_key"]) else {
             return Vec::new();
@@ -170,6 +177,15 @@ fn user(text: &str) -> Result<String, String> {
 fn port(text: &str) -> Result<u16, String> {
     let port = text.trim().parse().ok().filter(|port| *port > 0);
     port.ok_or_else(|| format!("{text:?} is no port from 1 to 65535"))
+}
+
+fn key_file(text: &str) -> Result<String, String> {
+    match text {
+        _ if text.starts_with('~') && !text.starts_with("~/") => {
+            Err("of the paths that begin with a tilde only ~/… is supported".to_owned())
+        }
+        _ => Ok(text.to_owned()),
+    }
 }
 
 fn socket(text: &str) -> Result<String, String> {

@@ -35,7 +35,8 @@ pub struct Host {
     pub host_keys: Vec<String>,
     /// Path of the engine's socket (`toolbox_socket`); `None` is `/var/run/docker.sock`.
     pub socket: Option<String>,
-    /// `ansible_ssh_private_key_file`, kept for the caller.
+    /// The key to log in with (`ansible_ssh_private_key_file`): a path as it can be opened, but for a `~/` at its
+    /// beginning, which is the caller's to expand.
     pub private_key_file: Option<PathBuf>,
     /// All variables of the host as text (JSON for lists and mappings), also those that toolbox ignores.
     pub variables: BTreeMap<String, String>,

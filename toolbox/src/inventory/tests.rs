@@ -83,6 +83,21 @@ fn connection_variables_become_fields_and_others_are_kept() {
 }
 
 #[test]
+fn key_files_begin_at_the_inventorys_directory_and_follow_precedence() {
+    let text = "all:\n  vars: {ansible_ssh_private_key_file: keys/all}\n  hosts:\n    a:\n    b: {ansible_private_key_file: /abs/b}\n    \
+                c: {ansible_ssh_private_key_file: ~/c}\n    d: {ansible_ssh_private_key_file: ''}\n";
+    let inventory = Inventory::from_text(Path::new("dir/inv.yaml"), text).unwrap();
+    let file = |host: &str| inventory.hosts[host].private_key_file.as_deref();
+    assert_eq!(file("a"), Some(Path::new("dir/keys/all")));
+    assert_eq!(file("c"), Some(Path::new("~/c")));
+    assert_eq!(file("d"), None);
+    // The longer name is the one that counts where both are set.
+    assert_eq!(file("b"), Some(Path::new("dir/keys/all")));
+    let other = read("all: {hosts: {a: {ansible_ssh_private_key_file: ~bob/id}}}\n").unwrap_err();
+    assert!(other.contains("only ~/… is supported"), "{other}");
+}
+
+#[test]
 fn a_port_may_stand_in_the_hosts_name() {
     let inventory = inventory("all: {hosts: {'a:2222': , 'b[1:2]:23': , '::1': }}");
     let ports: Vec<_> = inventory.hosts.values().map(|host| format!("{} {}", host.name, host.port)).collect();

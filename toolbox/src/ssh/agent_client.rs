@@ -61,6 +61,23 @@ pub(super) enum Listed {
     },
 }
 
+impl Listed {
+    /// The key itself; a certificate's is the one that it certifies.
+    pub(super) fn key(&self) -> Option<&KeyData> {
+        match self {
+            Self::Usable(identity) => Some(match &**identity {
+                AgentIdentity::PublicKey { key, .. } => key.key_data(),
+                AgentIdentity::Certificate { certificate, .. } => certificate.public_key(),
+            }),
+            Self::Unknown { .. } => None,
+        }
+    }
+
+    pub(super) fn is_certificate(&self) -> bool {
+        matches!(self, Self::Usable(identity) if matches!(**identity, AgentIdentity::Certificate { .. }))
+    }
+}
+
 /// A conversation with an agent over one stream.
 pub(super) struct AgentClient {
     stream: Box<dyn AgentStream>,

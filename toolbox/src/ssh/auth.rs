@@ -1,11 +1,14 @@
-//! Logging in: the agent's identities are offered one after the other, in the agent's order.
+//! Logging in: the agent's identities are offered one after the other: first those that the target names, then the
+//! others in the agent's order, and a key's certificates before the key itself, as ssh does.
 //!
-//! Public key method only. A key is signed with only after the server said that it would accept it,
+//! A server counts the keys that it refuses and hangs up after some (`MaxAuthTries`). Nobody connects again then to go on
+//! guessing: servers punish that (`PerSourcePenalties`). Public key method only. A key is signed with only after the server said that it would accept it,
 //! so that an agent which asks for confirmation asks for the right key alone.
 
 use russh::client::{AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
-use russh::keys::{Algorithm, HashAlg};
+use russh::keys::ssh_key::public::KeyData;
+use russh::keys::{Algorithm, HashAlg, PublicKey};
 use russh::{MethodKind, MethodSet};
 
 use super::agent_client::{AgentClient, AgentError, Listed};
@@ -13,13 +16,13 @@ use super::handler::{SessionHandler, SessionNotes};
 use super::refusal::{AuthRefusal, TriedIdentity};
 use super::{AgentDialer, SshError, Target};
 
-/// Logs in as the target's user, or says what was tried.
+/// Logs in as the target's user, or says what was tried. Gives the key that was accepted.
 pub(super) async fn log_in(
     handle: &mut Handle<SessionHandler>,
     target: &Target,
     agent: &AgentDialer,
     notes: &SessionNotes,
-) -> Result<(), SshError> {
+) -> Result<PublicKey, SshError> {
     let mut agent = AgentClient::new(agent.dial().await.map_err(|source| SshError::AgentUnreachable { source })?);
     if let Some(binding) = handle.agent_session_binding() {
         match agent.bind(binding).await {
@@ -31,8 +34,23 @@ pub(super) async fn log_in(
     if identities.is_empty() {
         return Err(SshError::NoIdentities { user: target.user.clone(), address: target.address.clone() });
     }
-    let mut login = Login { handle, agent, target, notes, tried: Vec::new(), methods: MethodSet::empty() };
-    login.offer_all(identities).await
+    let mut login = Login { handle, agent, target, notes, tried: Vec::new(), left: 0, methods: MethodSet::empty() };
+    login.offer_all(in_order(identities, &target.identities)).await
+}
+
+/// Sorted by when they are to be offered. Those of one key stand together, where its first one stood.
+fn in_order(mut identities: Vec<Listed>, named: &[PublicKey]) -> Vec<Listed> {
+    let keys: Vec<Option<KeyData>> = identities.iter().map(|listed| listed.key().cloned()).collect();
+    let first = |key: &KeyData| keys.iter().position(|other| other.as_ref() == Some(key));
+    // The types that are not known are never offered, and only told of at the end.
+    identities.sort_by_cached_key(|listed| match listed.key() {
+        None => (usize::MAX, usize::MAX, false),
+        Some(key) => {
+            let rank = named.iter().position(|named| named.key_data() == key).unwrap_or(named.len());
+            (rank, first(key).unwrap_or(usize::MAX), !listed.is_certificate())
+        }
+    });
+    identities
 }
 
 fn agent_broken(error: &AgentError) -> SshError {
@@ -45,12 +63,16 @@ struct Login<'a> {
     target: &'a Target,
     notes: &'a SessionNotes,
     tried: Vec<TriedIdentity>,
+    /// How many were not offered.
+    left: usize,
     methods: MethodSet,
 }
 
 impl Login<'_> {
-    async fn offer_all(&mut self, identities: Vec<Listed>) -> Result<(), SshError> {
+    async fn offer_all(&mut self, identities: Vec<Listed>) -> Result<PublicKey, SshError> {
+        self.left = identities.len();
         for listed in identities {
+            self.left -= 1;
             let identity = match listed {
                 Listed::Usable(identity) => identity,
                 Listed::Unknown { algorithm, comment } => {
@@ -59,7 +81,7 @@ impl Login<'_> {
                 }
             };
             match self.offer(&identity).await? {
-                Outcome::Accepted => return Ok(()),
+                Outcome::Accepted => return Ok(identity.public_key().into_owned()),
                 Outcome::Refused(why) => self.note_identity(&identity, why),
                 // The server hung up, or takes no keys at all: the rest of the list is in vain.
                 Outcome::Over(why) => {
@@ -141,6 +163,8 @@ impl Login<'_> {
             user: self.target.user.clone(),
             address: self.target.address.clone(),
             tried: std::mem::take(&mut self.tried),
+            left: self.left,
+            named: !self.target.identities.is_empty(),
             methods: self.methods.iter().map(String::from).collect(),
             hung_up: self.handle.is_closed().then(|| self.notes.end().unwrap_or_else(|| "no reason given".to_owned())),
             banner: self.notes.banner(),
@@ -154,3 +178,6 @@ enum Outcome {
     Refused(&'static str),
     Over(&'static str),
 }
+
+#[cfg(test)]
+mod tests;

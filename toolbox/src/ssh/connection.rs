@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client::{Handle, Msg, connect_stream};
+use russh::keys::PublicKey;
 use russh::{Channel, ChannelOpenFailure, Disconnect, Error};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
@@ -31,6 +32,7 @@ struct Inner {
     peer: Arc<Peer>,
     overflow: Overflow,
     over: watch::Receiver<()>,
+    identity: PublicKey,
 }
 
 /// Who is on the other side, for messages, and what the session left about its end.
@@ -137,6 +139,12 @@ impl Connection {
         &self.0.peer.address
     }
 
+    /// The key that the server accepted; a certificate's is the one that it certifies.
+    #[must_use]
+    pub fn identity(&self) -> &PublicKey {
+        &self.0.identity
+    }
+
     /// What the server showed before the login, if anything.
     #[must_use]
     pub fn banner(&self) -> Option<String> {
@@ -199,15 +207,14 @@ impl Connection {
         let (stream, heard) = Tap::new(stream);
         let handshake = connect_stream(config, stream, handler);
         let mut handle = shake_hands(handshake, target, timeouts, &heard, &notes).await?;
-        timeout(timeouts.auth, auth::log_in(&mut handle, target, agent, &notes)).await.map_err(|_| {
-            SshError::AuthTimedOut {
-                user: target.user.clone(),
-                address: target.address.clone(),
-                seconds: timeouts.auth.as_secs(),
-            }
+        let login = timeout(timeouts.auth, auth::log_in(&mut handle, target, agent, &notes));
+        let identity = login.await.map_err(|_| SshError::AuthTimedOut {
+            user: target.user.clone(),
+            address: target.address.clone(),
+            seconds: timeouts.auth.as_secs(),
         })??;
         let peer = Arc::new(Peer { address: target.address.clone(), notes });
-        Ok(Self(Arc::new(Inner { handle, peer, overflow, over })))
+        Ok(Self(Arc::new(Inner { handle, peer, overflow, over, identity })))
     }
 }
 

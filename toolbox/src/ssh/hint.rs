@@ -42,7 +42,9 @@ impl SshError {
                 "on the host's console: ssh-keygen -Lf /etc/ssh/ssh_host_ed25519_key-cert.pub; have the authority sign anew".to_owned()
             }
             Self::AgentUnreachable { .. } => "is the agent running? try: ssh-add -l".to_owned(),
-            Self::NoIdentities { .. } => "give it a key; try: ssh-add FILE; ssh-add -l".to_owned(),
+            Self::NoIdentities { .. } => "give it a key: --key FILE; or, where it is your own agent: ssh-add FILE; ssh-add -l \
+                 (it is silent while it is locked, and on keys that are restricted to other hosts)"
+                .to_owned(),
             Self::AuthRefused(refusal) => refusal.hint(),
             Self::AuthTimedOut { .. } => "does the agent wait for a confirmation?".to_owned(),
             Self::ChannelRefused { what, .. } => channel_hint(what),
@@ -96,11 +98,8 @@ impl ChangedHostKey {
 
 impl AuthRefusal {
     fn hint(&self) -> String {
-        if self.hung_up.is_some() && self.tried.len() > 1 {
-            return format!(
-                "the server stops after MaxAuthTries keys ({} were offered): give the agent only the one that it knows",
-                self.tried.len()
-            );
+        if self.hung_up.is_some() && self.left + self.tried.len() > 1 {
+            return self.too_many();
         }
         let mut hint = format!(
             "check ansible_user in inventory.yaml; the public key must stand in ~/.ssh/authorized_keys of {} on the host; why it refused: journalctl -u ssh",
@@ -110,6 +109,25 @@ impl AuthRefusal {
             hint.push_str(&format!("\nthe server shows: {banner}"));
         }
         hint
+    }
+}
+
+impl AuthRefusal {
+    /// Which key to name, as the server counts every one that it refuses.
+    fn too_many(&self) -> String {
+        let count = self.tried.len();
+        let named = match self.named {
+            true => {
+                "ansible_ssh_private_key_file of this host in inventory.yaml names another key than the one that it knows"
+            }
+            false => {
+                "name the host's own key in inventory.yaml, it is offered first: ansible_ssh_private_key_file: FILE"
+            }
+        };
+        format!(
+            "the server takes {count} refused keys at most (MaxAuthTries): {named}\n\
+             or give that key alone: --key FILE --no-upstream"
+        )
     }
 }
 

@@ -63,6 +63,10 @@ pub struct AuthRefusal {
     pub address: String,
     /// The agent's identities in the order in which they were offered.
     pub tried: Vec<TriedIdentity>,
+    /// How many more the agent has, which were not offered.
+    pub left: usize,
+    /// Whether the inventory names a key for this host.
+    pub named: bool,
     /// The methods that the server would still accept, such as `publickey` or `password`.
     pub methods: Vec<String>,
     /// The server's last words when it hung up, as it does after `MaxAuthTries` keys.
@@ -82,6 +86,18 @@ pub struct TriedIdentity {
     pub comment: String,
     /// `refused by the server`, `the agent did not sign`, …
     pub outcome: String,
+}
+
+impl fmt::Display for TriedIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { fingerprint, algorithm, comment, outcome } = self;
+        write!(f, "{} {fingerprint}", algorithm.escape_debug())?;
+        if !comment.is_empty() {
+            // The agent's words: not necessarily ours.
+            write!(f, " {}", comment.escape_debug())?;
+        }
+        write!(f, ": {outcome}")
+    }
 }
 
 impl fmt::Display for UnknownHostKey {
@@ -115,15 +131,15 @@ impl fmt::Display for RefusedHostKey {
 
 impl fmt::Display for AuthRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { user, address, tried, methods, hung_up, .. } = self;
+        let Self { user, address, tried, left, methods, hung_up, .. } = self;
         write!(f, "{address} does not let {user} in with any identity of the agent (")?;
         for (i, identity) in tried.iter().enumerate() {
             let separator = if i == 0 { "" } else { ", " };
-            write!(f, "{separator}{} {}: {}", identity.algorithm, identity.fingerprint, identity.outcome)?;
+            write!(f, "{separator}{identity}")?;
         }
         write!(f, ")")?;
         if let Some(words) = hung_up {
-            write!(f, "; it hung up: {words}")?;
+            write!(f, "; it hung up after {} of {}: {words}", tried.len(), tried.len() + left)?;
         } else if !methods.is_empty() {
             write!(f, "; it accepts {}", methods.join(", "))?;
         }

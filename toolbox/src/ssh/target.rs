@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use russh::keys::PublicKey;
+
 /// A host and a login on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -19,6 +21,8 @@ pub struct Target {
     pub pinned: Vec<String>,
     /// known_hosts files, all of which count. A missing file is fine, an unreadable one is an error.
     pub known_hosts: Vec<PathBuf>,
+    /// The keys that are offered first, in this order, each with its certificates before it. The agent's others follow.
+    pub identities: Vec<PublicKey>,
 }
 
 impl Target {

@@ -73,7 +73,9 @@ async fn the_right_key_is_found_behind_a_wrong_one() {
     let (directory, key) = key("ed25519");
     let wrong = KeyPair::generate(directory.path(), "wrong", "rsa");
     let sshd = Sshd::start(&key, &[]);
-    open(&sshd.target(), &SshAgent::with(&[&wrong, &key])).await.unwrap();
+    let connection = open(&sshd.target(), &SshAgent::with(&[&wrong, &key])).await.unwrap();
+    let right = russh::keys::PublicKey::from_openssh(&key.public).unwrap();
+    assert_eq!(connection.identity().key_data(), right.key_data());
 }
 
 #[tokio::test]
@@ -98,8 +100,39 @@ async fn too_many_keys_end_with_the_servers_words() {
     let sshd = Sshd::start(&key, &["MaxAuthTries 2"]);
     let refusal = refusal(&sshd, &SshAgent::with(&wrong.each_ref())).await;
     assert!(refusal.hung_up.as_ref().unwrap().contains("Too many authentication failures"), "{refusal}");
-    assert_eq!(refusal.tried.len(), 2, "nothing is offered to a server that hung up");
-    assert!(SshError::AuthRefused(Box::new(refusal)).hint().unwrap().contains("MaxAuthTries"));
+    assert_eq!((refusal.tried.len(), refusal.left), (2, 2), "nothing is offered to a server that hung up");
+    assert!(refusal.to_string().contains("it hung up after 2 of 4: "), "{refusal}");
+    assert!(refusal.to_string().contains(&format!("{} a: refused", wrong[0].fingerprint())), "{refusal}");
+    let hint = SshError::AuthRefused(Box::new(refusal)).hint().unwrap();
+    assert!(hint.contains("MaxAuthTries") && hint.contains("ansible_ssh_private_key_file"), "{hint}");
+    assert_eq!(sshd.connections(), 1, "nobody comes back to go on guessing");
+}
+
+#[tokio::test]
+async fn a_named_key_is_offered_before_the_agents_others() {
+    let (directory, key) = key("ed25519");
+    let wrong = ["a", "b", "c", "d"].map(|name| KeyPair::generate(directory.path(), name, "ed25519"));
+    let sshd = Sshd::start(&key, &["MaxAuthTries 2"]);
+    let agent = SshAgent::with(&wrong.iter().chain([&key]).collect::<Vec<_>>());
+    let named = |key: &KeyPair| russh::keys::PublicKey::from_openssh(&key.public).unwrap();
+    let target = Target { identities: vec![named(&key)], ..sshd.target() };
+    open(&target, &agent).await.unwrap();
+    assert!(!sshd.log().contains("Failed publickey"), "{}", sshd.log());
+    let target = Target { identities: vec![named(&wrong[3]), named(&key)], ..sshd.target() };
+    open(&target, &agent).await.unwrap();
+    assert_eq!(sshd.log().matches("Failed publickey").count(), 1);
+}
+
+#[tokio::test]
+async fn a_certificate_is_offered_before_its_key() {
+    let (directory, key) = key("ed25519");
+    let authority = KeyPair::generate(directory.path(), "authority", "ed25519");
+    let (_other, authorized) = self::key("ed25519");
+    let sshd = Sshd::start(&authorized, &[&format!("TrustedUserCAKeys {}.pub", authority.private.display())]);
+    key.certify(&authority, &["-n", &sshd.target().user]);
+    // The agent lists the key before its certificate.
+    open(&sshd.target(), &SshAgent::with(&[&key])).await.unwrap();
+    assert!(!sshd.log().contains("Failed publickey"), "{}", sshd.log());
 }
 
 #[tokio::test]
@@ -218,5 +251,6 @@ pub(crate) fn somewhere(address: &str, port: u16) -> Target {
         user: "root".to_owned(),
         pinned: Vec::new(),
         known_hosts: Vec::new(),
+        identities: Vec::new(),
     }
 }

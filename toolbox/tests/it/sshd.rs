@@ -99,7 +99,19 @@ impl Sshd {
             user: user(),
             pinned: Vec::new(),
             known_hosts: vec![file],
+            identities: Vec::new(),
         }
+    }
+
+    /// Lets these keys in instead of the one that it was started with.
+    pub(crate) fn authorize(&self, keys: &[&KeyPair]) {
+        let lines: String = keys.iter().map(|key| format!("{}\n", key.public)).collect();
+        fs::write(self.path("authorized_keys"), lines).unwrap();
+    }
+
+    /// How many connections were made so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.log().matches("Connection from").count()
     }
 
     /// What sshd has logged so far.
@@ -181,16 +193,39 @@ fn sshd_config(directory: &Path, port: u16, settings: &[&str]) -> String {
 
 /// A running ssh-agent.
 pub(crate) struct SshAgent {
-    directory: TempDir,
+    /// Kept for as long as the agent runs.
+    #[allow(dead_code, reason = "it is there to be dropped")]
+    directory: Option<TempDir>,
+    socket: PathBuf,
     child: Child,
 }
 
 impl SshAgent {
     /// Starts an agent that holds `keys` in this order.
     pub(crate) fn with(keys: &[&KeyPair]) -> Self {
+        let agent = Self::start(&[], &[]);
+        for key in keys {
+            agent.add(key);
+        }
+        agent
+    }
+
+    /// Starts an agent with these words before the command and these variables.
+    pub(crate) fn start(before: &[&str], variables: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let mut child = Command::new("ssh-agent")
-            .args(["-D", "-a", directory.path().join("agent").to_str().unwrap()])
+        let socket = directory.path().join("agent");
+        let mut agent = Self::at(&socket, before, variables);
+        agent.directory = Some(directory);
+        agent
+    }
+
+    /// Starts an agent that listens here.
+    pub(crate) fn at(socket: &Path, before: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut words = before.iter().copied().chain(["ssh-agent"]);
+        let mut child = Command::new(words.next().unwrap())
+            .args(words)
+            .args(["-D", "-a", socket.to_str().unwrap()])
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .expect("openssh-client is needed");
@@ -198,11 +233,7 @@ impl SshAgent {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert!(line.contains("SSH_AUTH_SOCK"), "ssh-agent said {line:?}");
-        let agent = Self { directory, child };
-        for key in keys {
-            agent.add(key);
-        }
-        agent
+        Self { directory: None, socket: socket.to_owned(), child }
     }
 
     /// Adds a key, and its certificate if there is one beside it.
@@ -225,8 +256,9 @@ impl SshAgent {
         AgentDialer::unix_socket(self.socket())
     }
 
-    fn socket(&self) -> PathBuf {
-        self.directory.path().join("agent")
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.socket.clone()
     }
 }
 

@@ -1,9 +1,12 @@
-//! From a source to keys that are ready to use: reads, splits, asks for passphrases.
+//! From a source to keys that are ready to use: reads, splits, asks for passphrases, finds certificates.
 //!
-//! Contract: all keys of a source or an error that names the source. A passphrase that was given (after the key on
-//! standard input, or in the file that `TOOLBOX_SSH_PASSPHRASE_FILE` names) is tried once for each key; where none was
-//! given and there is somebody to ask, three times. The asking is the caller's: this module knows no terminal.
+//! Contract: all keys of a source, or an error for each that is wrong, naming the source. A passphrase that was given
+//! (after the key on standard input, or in the file that `TOOLBOX_SSH_PASSPHRASE_FILE` names) is tried once for each
+//! key; where none was given and there is somebody to ask, three times. The answer that opened one key is tried on the
+//! next before anybody is asked again, also across sources, as by ssh-add. The asking is the caller's: this module knows
+//! no terminal.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 
@@ -12,9 +15,11 @@ use ssh_key::PrivateKey;
 use thiserror::Error;
 
 use super::KeyError;
+use super::certificate::{self, CertificateFileError};
 use super::pem::{self, Block};
 use super::secret_file::{self, SecretFileError};
-use super::source::{KeySource, KeyText, SourceError};
+use super::source::{KEY_VARIABLE, KeySource, KeyText, STDIN, SourceError};
+use crate::agent::Certificate;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +29,26 @@ pub const PASSPHRASE_FILE_VARIABLE: &str = "TOOLBOX_SSH_PASSPHRASE_FILE";
 /// How often a person is asked, as by ssh-add.
 const TRIES: usize = 3;
 
+/// A private key that can be added to an agent. The private part of a FIDO key is a handle, in SSH's wire form.
+#[derive(Debug)]
+pub struct LoadedKey {
+    /// The key; its comment is never empty.
+    pub key: Box<PrivateKey>,
+    /// The certificate beside its file, which certifies this key.
+    pub certificate: Option<Certificate>,
+    /// The file or stream that it came from.
+    pub origin: String,
+}
+
+/// What came of a source.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The keys, in their order.
+    pub keys: Vec<LoadedKey>,
+    /// The certificate beside them, where it is of no use.
+    pub warning: Option<CertificateFileError>,
+}
+
 /// Why no keys came of a source.
 #[derive(Debug, Error)]
 pub enum LoadError {
@@ -31,10 +56,12 @@ pub enum LoadError {
     #[error(transparent)]
     Source(#[from] SourceError),
     /// The text gave no key.
-    #[error("{origin}: {error}")]
+    #[error("{origin}{which}: {error}")]
     Key {
         /// The file or stream.
         origin: String,
+        /// Which of the keys in it.
+        which: Which,
         /// What is wrong with it.
         #[source]
         error: KeyError,
@@ -55,32 +82,60 @@ pub enum LoadError {
     },
 }
 
+/// A key's place among the keys of one source: nothing where it is the only one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Which(Option<(usize, usize)>);
+
+impl Which {
+    /// The key at `index`, from 0, of `count`.
+    fn of(index: usize, count: usize) -> Self {
+        Self((count > 1).then_some((index + 1, count)))
+    }
+}
+
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some((number, count)) => write!(f, " (key {number} of {count})"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl LoadError {
     /// The next thing to type, where there is one.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Source(error) => error.hint(),
-            Self::Key { origin, error } => error.hint(origin),
-            Self::PassphraseFile(error) => match error {
-                SecretFileError::TooOpen { .. } => error.hint(),
-                _ => None,
-            },
+            Self::Key { origin, error, .. } => error.hint(file_of(origin)),
+            Self::PassphraseFile(error @ SecretFileError::TooOpen { .. }) => error.hint(),
+            Self::PassphraseFile(_) => None,
             Self::NoPassphrase(_) | Self::Ask { .. } => None,
         }
+    }
+}
+
+/// What to call it in a command to type.
+fn file_of(origin: &str) -> &str {
+    match origin {
+        STDIN | KEY_VARIABLE => "FILE",
+        file => file,
     }
 }
 
 /// Somebody to ask: shows the prompt without echo and gives the answer; an empty answer gives up.
 pub type Ask<'a> = dyn FnMut(&str) -> io::Result<SecretString> + 'a;
 
-/// Where passphrases come from.
+/// Where passphrases come from. One value serves all sources of a run.
 #[derive(Default)]
 pub struct Passphrases<'a> {
-    /// One that was given: it is tried once, and nobody is asked.
+    /// One that was given: it is tried once for each key, and nobody is asked.
     pub given: Option<SecretString>,
-    /// Somebody to ask, where there is a terminal.
+    /// Somebody to ask, where there is somebody.
     pub ask: Option<&'a mut Ask<'a>>,
+    /// The answer that opened a key before; begins as `None`.
+    pub answered: Option<SecretString>,
 }
 
 /// Reads a passphrase file: its text without one newline at the end.
@@ -99,21 +154,51 @@ pub fn passphrase_file(path: &Path) -> Result<SecretString, LoadError> {
     }
 }
 
-/// All keys of `source`. A key without a comment gets the source's name as its comment, as ssh-add does.
+/// All keys of `source`, with the certificate beside its file. A key without a comment gets the source's name as its
+/// comment, as ssh-add does.
 ///
 /// # Errors
-/// [`LoadError`]; one key that cannot be read fails the whole.
-pub fn load(source: &KeySource, passphrases: Passphrases<'_>) -> Result<Vec<PrivateKey>, LoadError> {
-    keys_in(&source.read()?, passphrases)
+/// A [`LoadError`] for each key that cannot be read; one fails the whole.
+pub fn load(source: &KeySource, passphrases: &mut Passphrases<'_>) -> Result<Loaded, Vec<LoadError>> {
+    let text = source.read().map_err(|error| vec![error.into()])?;
+    let keys = keys_in(&text, passphrases)?;
+    let origin = text.origin;
+    let mut keys: Vec<LoadedKey> =
+        keys.into_iter().map(|key| LoadedKey { key, certificate: None, origin: origin.clone() }).collect();
+    let warning = source.path().and_then(|path| certify(&mut keys, path).err());
+    Ok(Loaded { keys, warning })
 }
 
-fn keys_in(text: &KeyText, passphrases: Passphrases<'_>) -> Result<Vec<PrivateKey>, LoadError> {
-    let found =
-        pem::private_keys(&text.bytes).map_err(|error| LoadError::Key { origin: text.origin.clone(), error })?;
+/// Gives the certificate beside `path` to the key that it certifies.
+fn certify(keys: &mut [LoadedKey], path: &Path) -> Result<(), CertificateFileError> {
+    let beside = certificate::path_beside(path);
+    let Some(found) = certificate::read(&beside) else {
+        return Ok(());
+    };
+    let found = found?;
+    let mismatch = || CertificateFileError::Mismatch { path: beside, key: path.display().to_string() };
+    let key = keys.iter_mut().find(|loaded| certificate::fits(&found, &loaded.key)).ok_or_else(mismatch)?;
+    key.certificate = Some(found);
+    Ok(())
+}
+
+#[allow(clippy::vec_box, reason = "what is moved from one place to the next leaves no copy of a key")]
+fn keys_in(text: &KeyText, passphrases: &mut Passphrases<'_>) -> Result<Vec<Box<PrivateKey>>, Vec<LoadError>> {
+    let origin = text.origin.as_str();
+    let failed = |which| move |error| LoadError::Key { origin: origin.to_owned(), which, error };
+    let found = pem::private_keys(&text.bytes).map_err(|error| vec![failed(Which::default())(error)])?;
     let line = following_line(found.after).filter(|_| text.passphrase_follows);
-    let mut opener =
-        Opener { origin: &text.origin, given: line.or(passphrases.given), ask: passphrases.ask, answered: None };
-    found.blocks.iter().map(|block| opener.open_with_comment(block)).collect()
+    let count = found.blocks.len();
+    let (mut keys, mut errors) = (Vec::new(), Vec::new());
+    for (index, block) in found.blocks.into_iter().enumerate() {
+        let which = Which::of(index, count);
+        let mut opener = Opener { origin, which, given: line.as_ref(), passphrases: &mut *passphrases };
+        match block.map_err(failed(which)).and_then(|block| opener.open_with_comment(&block)) {
+            Ok(key) => keys.push(key),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(keys) } else { Err(errors) }
 }
 
 /// The line right after the last key, if there is something in it.
@@ -122,17 +207,17 @@ fn following_line(after: &str) -> Option<SecretString> {
     (!line.trim().is_empty()).then(|| line.into())
 }
 
-/// Opens the keys of one source.
-struct Opener<'o, 'a> {
+/// Opens one key of a source.
+struct Opener<'o, 'p, 'a> {
     origin: &'o str,
-    given: Option<SecretString>,
-    ask: Option<&'a mut Ask<'a>>,
-    /// The answer that opened the key before: the next is likely to have the same, and ssh-add tries it too.
-    answered: Option<SecretString>,
+    which: Which,
+    /// What followed the keys of this source.
+    given: Option<&'o SecretString>,
+    passphrases: &'p mut Passphrases<'a>,
 }
 
-impl Opener<'_, '_> {
-    fn open_with_comment(&mut self, block: &Block) -> Result<PrivateKey, LoadError> {
+impl Opener<'_, '_, '_> {
+    fn open_with_comment(&mut self, block: &Block) -> Result<Box<PrivateKey>, LoadError> {
         let mut key = self.open(block)?;
         if key.comment().is_empty() {
             key.set_comment(self.origin);
@@ -140,19 +225,18 @@ impl Opener<'_, '_> {
         Ok(key)
     }
 
-    fn open(&mut self, block: &Block) -> Result<PrivateKey, LoadError> {
-        let ready = self.given.as_ref().or(self.answered.as_ref());
-        match super::decode(block, ready) {
+    fn open(&mut self, block: &Block) -> Result<Box<PrivateKey>, LoadError> {
+        let given = self.given.or(self.passphrases.given.as_ref());
+        let may_ask = given.is_none() && self.passphrases.ask.is_some();
+        match super::decode(block, given.or(self.passphrases.answered.as_ref())) {
             Ok(key) => Ok(key),
-            Err(error) if error.wants_passphrase() && self.given.is_none() && self.ask.is_some() => {
-                self.open_asking(block)
-            }
+            Err(error) if error.wants_passphrase() && may_ask => self.open_asking(block),
             Err(error) => Err(self.failed(error)),
         }
     }
 
-    fn open_asking(&mut self, block: &Block) -> Result<PrivateKey, LoadError> {
-        let mut prompt = format!("Enter passphrase for {}: ", self.origin);
+    fn open_asking(&mut self, block: &Block) -> Result<Box<PrivateKey>, LoadError> {
+        let mut prompt = format!("Enter passphrase for {}{}: ", self.origin, self.which);
         let mut last = KeyError::Encrypted;
         for _ in 0..TRIES {
             let Some(passphrase) = self.answer(&prompt)? else {
@@ -160,20 +244,20 @@ impl Opener<'_, '_> {
             };
             match super::decode(block, Some(&passphrase)) {
                 Ok(key) => {
-                    self.answered = Some(passphrase);
+                    self.passphrases.answered = Some(passphrase);
                     return Ok(key);
                 }
                 Err(error) if error.wants_passphrase() => last = error,
                 Err(error) => return Err(self.failed(error)),
             }
-            prompt = format!("Bad passphrase, try again for {}: ", self.origin);
+            prompt = format!("Bad passphrase, try again for {}{}: ", self.origin, self.which);
         }
         Err(self.failed(last))
     }
 
     /// What the person types; `None` for an empty line, which gives up.
     fn answer(&mut self, prompt: &str) -> Result<Option<SecretString>, LoadError> {
-        let Some(ask) = self.ask.as_mut() else {
+        let Some(ask) = self.passphrases.ask.as_mut() else {
             return Ok(None);
         };
         let answer = ask(prompt).map_err(|error| LoadError::Ask { origin: self.origin.to_owned(), error })?;
@@ -181,6 +265,6 @@ impl Opener<'_, '_> {
     }
 
     fn failed(&self, error: KeyError) -> LoadError {
-        LoadError::Key { origin: self.origin.to_owned(), error }
+        LoadError::Key { origin: self.origin.to_owned(), which: self.which, error }
     }
 }

@@ -1,13 +1,14 @@
 //! Private keys in: OpenSSH, PKCS#8 and PEM (PKCS#1, SEC1), plain or encrypted.
 //!
-//! Contract: [`parse`] either gives a key that [`signer`](crate::agent::keyring::signer) can sign with, or says which of the things
-//! that go wrong with key files went wrong. No error holds a byte of the key or of the passphrase.
+//! Contract: [`parse`] either gives a key, or says which of the things that go wrong with key files went wrong. No error
+//! holds a byte of the key or of the passphrase. A FIDO (`sk-`) key's file holds a handle and no secret; it is read as
+//! it stands, and who adds it to an agent sees to it that the token can be asked.
 //!
-//! Read: ed25519, ecdsa (nistp256, nistp384, nistp521) and rsa. OpenSSH's format with bcrypt and any of aes-cbc,
-//! aes-ctr, aes-gcm, chacha20-poly1305; PKCS#8 with PBES2 (PBKDF2 or scrypt, AES); old PEM with AES-CBC.
-//! Refused by name: dsa, FIDO (`sk-`) keys, PuTTY files, 3DES and DES, PBES1, SSH2 (ssh.com) files, DER without armour.
+//! Read: ed25519, ecdsa (nistp256, nistp384, nistp521), rsa, and FIDO's ed25519 and ecdsa. OpenSSH's format with bcrypt
+//! and any of aes-cbc, aes-ctr, aes-gcm, chacha20-poly1305; PKCS#8 with PBES2 (PBKDF2 or scrypt, AES); old PEM with
+//! AES-CBC. Refused by name: dsa, PuTTY files, 3DES and DES, PBES1, SSH2 (ssh.com) files, DER without armour.
 
-use pkcs8::der::{ErrorKind, SecretDocument, asn1::AnyRef, asn1::OctetStringRef};
+use pkcs8::der::{Decode as _, ErrorKind, SecretDocument, SliceReader, asn1::AnyRef, asn1::OctetStringRef};
 use pkcs8::{AlgorithmIdentifierRef, EncryptedPrivateKeyInfoRef, ObjectIdentifier, PrivateKeyInfoRef, pkcs5};
 use russh::keys::pkcs8::decode_pkcs8;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -15,6 +16,7 @@ use ssh_key::{Algorithm, PrivateKey};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+pub(super) mod certificate;
 mod legacy_pem;
 pub(super) mod load;
 mod openssh_format;
@@ -86,7 +88,10 @@ impl KeyError {
                 format!("compare it with the original: ssh-keygen -y -f {file}")
             }
             Self::LineBreaksLost => "keep the newlines: in a shell, quote it as \"$(cat KEYFILE)\"".to_owned(),
-            Self::Encrypted => "name a file that holds the passphrase in TOOLBOX_SSH_PASSPHRASE_FILE".to_owned(),
+            Self::Encrypted => "run it at a terminal, set SSH_ASKPASS, or name a file that holds the passphrase in \
+                 TOOLBOX_SSH_PASSPHRASE_FILE"
+                .to_owned(),
+            Self::WrongPassphrase => format!("try the passphrase by hand: ssh-keygen -y -f {file}"),
             Self::UnsupportedCipher(_) => {
                 format!("re-encrypt it in OpenSSH's format: ssh-keygen -p -f {file}")
             }
@@ -94,7 +99,7 @@ impl KeyError {
             Self::UnsupportedFormat(_) | Self::Binary => {
                 format!("convert it: ssh-keygen -i -f {file}")
             }
-            Self::Empty | Self::NoKey | Self::WrongPassphrase => return None,
+            Self::Empty | Self::NoKey => return None,
         })
     }
 
@@ -111,13 +116,12 @@ impl KeyError {
 /// # Errors
 /// Every [`KeyError`].
 pub fn parse(text: &[u8], passphrase: Option<&SecretString>) -> Result<PrivateKey, KeyError> {
-    let found = pem::private_keys(text)?;
-    let first = found.blocks.first().ok_or(KeyError::NoKey)?;
-    decode(first, passphrase)
+    let first = pem::private_keys(text)?.blocks.into_iter().next().ok_or(KeyError::NoKey)?;
+    decode(&first?, passphrase).map(|key| *key)
 }
 
 /// Reads one key out of its block.
-fn decode(block: &Block, passphrase: Option<&SecretString>) -> Result<PrivateKey, KeyError> {
+fn decode(block: &Block, passphrase: Option<&SecretString>) -> Result<Box<PrivateKey>, KeyError> {
     let key = match block.form {
         Form::OpenSsh => openssh_format::decode(&block.bytes, passphrase)?,
         Form::Pkcs8Encrypted => pkcs8_encrypted(&block.bytes, passphrase)?,
@@ -132,12 +136,13 @@ fn decode(block: &Block, passphrase: Option<&SecretString>) -> Result<PrivateKey
             }
         },
     };
-    signable(key)
+    known(key).map(Box::new)
 }
 
 fn pkcs8_encrypted(der: &[u8], passphrase: Option<&SecretString>) -> Result<PrivateKey, KeyError> {
-    let info = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|error| match error {
-        pkcs8::Error::Asn1(asn1) => match asn1.kind() {
+    let info = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|error| match (&error, other_scheme(der)) {
+        (_, Some(scheme)) => unsupported_cipher(scheme),
+        (pkcs8::Error::Asn1(asn1), None) => match asn1.kind() {
             ErrorKind::OidUnknown { oid } => unsupported_cipher(oid),
             _ => damaged(Form::Pkcs8Encrypted, &error),
         },
@@ -158,12 +163,24 @@ fn pkcs8_encrypted(der: &[u8], passphrase: Option<&SecretString>) -> Result<Priv
     }
 }
 
+/// The scheme that encrypts a PKCS#8 key, where it is not PBES2.
+fn other_scheme(der: &[u8]) -> Option<ObjectIdentifier> {
+    const PBES2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.13");
+    let mut inside = SliceReader::new(AnyRef::from_der(der).ok()?.value()).ok()?;
+    Some(AlgorithmIdentifierRef::decode(&mut inside).ok()?.oid).filter(|oid| *oid != PBES2)
+}
+
 fn unsupported_cipher(oid: ObjectIdentifier) -> KeyError {
-    const DES_EDE3_CBC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.3.7");
-    KeyError::UnsupportedCipher(match oid {
-        DES_EDE3_CBC => "DES-EDE3-CBC".to_owned(),
-        oid => format!("the algorithm {oid}"),
-    })
+    const NAMES: [(&str, &str); 5] = [
+        ("1.2.840.113549.3.7", "DES-EDE3-CBC"),
+        ("1.2.840.113549.1.12.1.3", "PBE-SHA1-3DES"),
+        ("1.2.840.113549.1.12.1.1", "PBE-SHA1-RC4-128"),
+        ("1.2.840.113549.1.5.3", "PBE-MD5-DES"),
+        ("1.2.392.200011.61.1.1.1.4", "CAMELLIA-256-CBC"),
+    ];
+    let oid = oid.to_string();
+    let name = NAMES.iter().find(|(known, _)| *known == oid).map(|(_, name)| (*name).to_owned());
+    KeyError::UnsupportedCipher(name.unwrap_or_else(|| format!("the algorithm {oid}")))
 }
 
 /// PKCS#1 and SEC1. The reader for PKCS#8 takes SEC1 as well; PKCS#1 it takes in PKCS#8's envelope.
@@ -190,10 +207,11 @@ fn damaged(form: Form, error: &dyn std::fmt::Display) -> KeyError {
     KeyError::Damaged { form: form.name(), reason: error.to_string() }
 }
 
-/// Refuses the types that parse but that nothing here can sign with.
-fn signable(key: PrivateKey) -> Result<PrivateKey, KeyError> {
+/// Refuses the types that parse and that no agent of today signs with.
+fn known(key: PrivateKey) -> Result<PrivateKey, KeyError> {
     match key.algorithm() {
         Algorithm::Ed25519 | Algorithm::Ecdsa { .. } | Algorithm::Rsa { .. } => Ok(key),
+        Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256 => Ok(key),
         other => Err(KeyError::UnsupportedType(other.to_string())),
     }
 }

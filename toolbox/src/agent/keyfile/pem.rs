@@ -63,22 +63,23 @@ pub(super) struct Block {
 
 /// The private key blocks of a text, and what follows the last one's END line.
 pub(super) struct Blocks<'a> {
-    pub(super) blocks: Vec<Block>,
+    /// In the text's order; what is wrong with one does not hide the next.
+    pub(super) blocks: Vec<Result<Block, KeyError>>,
     pub(super) after: &'a str,
 }
 
 /// All private keys of `text`.
 ///
 /// # Errors
-/// [`KeyError`] for a text without a private key (saying what it is instead), or with one that is cut or damaged.
+/// [`KeyError`] for a text without a private key (saying what it is instead), or with one that is cut off.
 pub(super) fn private_keys(text: &[u8]) -> Result<Blocks<'_>, KeyError> {
     let text = as_text(text)?;
     let mut found = Blocks { blocks: Vec::new(), after: text };
     let mut rest = text;
     while let Some(armour) = next_armour(rest)? {
         rest = armour.after;
-        if let Some(form) = Form::of(armour.label)? {
-            found.blocks.push(unarmour(form, armour.body)?);
+        if let Some(form) = Form::of(armour.label).transpose() {
+            found.blocks.push(form.and_then(|form| unarmour(form, armour.body)));
             found.after = rest;
         }
     }

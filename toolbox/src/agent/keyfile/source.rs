@@ -17,7 +17,7 @@
 use std::fs::File;
 use std::io::{self, IsTerminal as _};
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
@@ -31,6 +31,8 @@ mod tests;
 
 /// The variable that may hold a private key's text.
 pub const KEY_VARIABLE: &str = "TOOLBOX_SSH_KEY";
+/// What standard input is called in messages.
+pub(super) const STDIN: &str = "standard input";
 
 /// One way in for a private key.
 #[derive(Debug)]
@@ -104,8 +106,16 @@ impl KeySource {
     pub fn origin(&self) -> String {
         match self {
             Self::File(path) | Self::SecretMount(path) => path.display().to_string(),
-            Self::Stdin => "standard input".to_owned(),
+            Self::Stdin => STDIN.to_owned(),
             Self::Environment(_) => KEY_VARIABLE.to_owned(),
+        }
+    }
+
+    /// The file that it lies in, if it lies in one.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) | Self::SecretMount(path) => Some(path),
+            Self::Stdin | Self::Environment(_) => None,
         }
     }
 
@@ -133,7 +143,7 @@ fn stdin() -> Result<SecretBytes, SourceError> {
     if stdin.is_terminal() {
         return Err(SourceError::Terminal);
     }
-    let unreadable = |error| SecretFileError::Read { origin: "standard input".to_owned(), error };
+    let unreadable = |error| SecretFileError::Read { origin: STDIN.to_owned(), error };
     let mut file = File::from(stdin.as_fd().try_clone_to_owned().map_err(unreadable)?);
-    Ok(secret_file::read_all(&mut file, "standard input")?)
+    Ok(secret_file::read_all(&mut file, STDIN)?)
 }

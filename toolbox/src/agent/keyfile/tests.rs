@@ -28,6 +28,18 @@ impl Keys {
         std::fs::read(self.path(name)).unwrap()
     }
 
+    fn write(&self, name: &str, text: &[u8]) {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::write(self.path(name), text).unwrap();
+        std::fs::set_permissions(self.path(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// Writes the public half as OpenSSH reads it out of the private file.
+    fn write_public(&self, name: &str, passphrase: &str) {
+        let output = Command::new("ssh-keygen").args(["-y", "-P", passphrase, "-f"]).arg(self.path(name)).output();
+        self.write(&format!("{name}.pub"), &output.unwrap().stdout);
+    }
+
     fn public(&self, name: &str) -> PublicKey {
         let text = std::fs::read_to_string(self.path(&format!("{name}.pub"))).unwrap();
         PublicKey::from_openssh(&text).unwrap()
@@ -80,8 +92,8 @@ fn every_format_that_ssh_keygen_writes_is_read_plain_and_encrypted() {
 }
 
 #[test]
-fn every_cipher_of_the_openssh_format_is_read() {
-    let keys = Keys::new();
+fn every_cipher_of_the_openssh_format_is_read_for_every_type() {
+    const PASSPHRASE: &str = "pass word";
     let ciphers = [
         "aes128-cbc",
         "aes192-cbc",
@@ -93,14 +105,56 @@ fn every_cipher_of_the_openssh_format_is_read() {
         "aes256-gcm@openssh.com",
         "chacha20-poly1305@openssh.com",
     ];
-    for cipher in ciphers {
-        let text = keys.generate(cipher, &["-t", "ed25519", "-N", "pass word", "-C", "me", "-Z", cipher, "-a", "2"]);
-        let key = parse(&text, Some(&secret("pass word"))).unwrap_or_else(|error| panic!("{cipher}: {error}"));
-        assert_eq!(key.comment().as_str_lossy(), "me");
-        assert_eq!(refused(&text, Some("wrong")), KeyError::WrongPassphrase, "{cipher}");
+    let keys = Keys::new();
+    let encrypt = |cipher| ["-p", "-P", "", "-N", PASSPHRASE, "-Z", cipher, "-a", "2"];
+    for kind in [&["ed25519"][..], &["ecdsa", "-b", "521"], &["rsa", "-b", "2048"]] {
+        let plain = keys.generate(kind[0], &[&["-N", "", "-C", "me", "-t"], kind].concat());
+        for cipher in ciphers {
+            keys.write(kind[0], &plain);
+            let text = keys.generate(kind[0], &encrypt(cipher));
+            let key = parse(&text, Some(&secret(PASSPHRASE))).unwrap_or_else(|error| panic!("{cipher}: {error}"));
+            assert_eq!(key.public_key(), &keys.public(kind[0]), "{cipher}");
+            assert_eq!(refused(&text, Some("wrong")), KeyError::WrongPassphrase, "{cipher}");
+            assert_eq!(refused(&text, None), KeyError::Encrypted, "{cipher}");
+        }
+        keys.write(kind[0], &plain);
+        let text = keys.generate(kind[0], &encrypt("3des-cbc"));
+        assert_eq!(refused(&text, Some(PASSPHRASE)), KeyError::UnsupportedCipher("3des-cbc".into()));
     }
-    let text = keys.generate("3des", &["-t", "ed25519", "-N", "pass word", "-Z", "3des-cbc", "-a", "2"]);
-    assert_eq!(refused(&text, Some("pass word")), KeyError::UnsupportedCipher("3des-cbc".into()));
+}
+
+#[test]
+fn fido_keys_are_read_as_they_stand() {
+    use ssh_key::encoding::Encode as _;
+    use ssh_key::private::{KeypairData, SkEcdsaSha2NistP256, SkEd25519};
+    use ssh_key::public::{self, KeyData};
+    let keys = Keys::new();
+    keys.generate("ed", &["-t", "ed25519", "-N", ""]);
+    keys.generate("ec", &["-t", "ecdsa", "-b", "256", "-N", ""]);
+    let (KeyData::Ed25519(ed), KeyData::Ecdsa(public::EcdsaPublicKey::NistP256(ec))) =
+        (keys.public("ed").key_data().clone(), keys.public("ec").key_data().clone())
+    else {
+        panic!("other types than asked for")
+    };
+    let (handle, present) = ([7; 64], 1);
+    let pairs = [
+        KeypairData::from(SkEd25519::new(public::SkEd25519::new(ed, "ssh:"), present, handle).unwrap()),
+        KeypairData::from(
+            SkEcdsaSha2NistP256::new(public::SkEcdsaSha2NistP256::new(ec, "ssh:work"), present, handle).unwrap(),
+        ),
+    ];
+    for (name, pair) in ["sk-ed", "sk-ec"].into_iter().zip(pairs) {
+        let text = PrivateKey::new(pair.clone(), "token").unwrap().to_openssh(ssh_key::LineEnding::LF).unwrap();
+        keys.write(name, text.as_bytes());
+        for (passphrase, arguments) in [(None, &[][..]), (Some("word"), &["-p", "-P", "", "-N", "word", "-a", "2"])] {
+            // OpenSSH takes the file for what it is meant to be, and writes the encrypted one.
+            let text = if arguments.is_empty() { text.as_bytes().to_vec() } else { keys.generate(name, arguments) };
+            keys.write_public(name, passphrase.unwrap_or_default());
+            let key = parse(&text, passphrase.map(secret).as_ref()).unwrap();
+            assert_eq!(key.public_key(), &keys.public(name), "{name}");
+            assert_eq!(key.key_data().encode_vec().unwrap(), pair.encode_vec().unwrap(), "{name}");
+        }
+    }
 }
 
 #[test]
@@ -111,27 +165,56 @@ fn keys_that_openssl_writes_are_read() {
     assert!(text.starts_with(b"-----BEGIN EC PARAMETERS-----"));
     parse(&text, None).unwrap();
     for cipher in ["-aes128", "-aes192", "-aes256"] {
-        let text = keys.openssl("rsa", &["genrsa", "-traditional", cipher, "-passout", "pass:word"]);
-        parse(&text, Some(&secret("word"))).unwrap_or_else(|error| panic!("{cipher}: {error}"));
-        assert_eq!(refused(&text, Some("other")), KeyError::WrongPassphrase);
+        let rsa = keys.openssl("rsa", &["genrsa", "-traditional", cipher, "-passout", "pass:word"]);
+        let ec = keys.openssl("ec-locked", &["ec", "-in", "ec", cipher, "-passout", "pass:word"]);
+        for text in [rsa, ec] {
+            parse(&text, Some(&secret("word"))).unwrap_or_else(|error| panic!("{cipher}: {error}"));
+            assert_eq!(refused(&text, Some("other")), KeyError::WrongPassphrase);
+            assert_eq!(refused(&text, None), KeyError::Encrypted);
+        }
     }
-    let plain = ["pkcs8", "-topk8", "-in", "ec", "-passout", "pass:word"];
-    for scheme in [&["-v2", "aes-256-cbc"][..], &["-scrypt"]] {
-        let text = keys.openssl("p8", &[&plain[..], scheme].concat());
-        parse(&text, Some(&secret("word"))).unwrap_or_else(|error| panic!("{scheme:?}: {error}"));
-        assert_eq!(refused(&text, Some("other")), KeyError::WrongPassphrase, "{scheme:?}");
+    keys.openssl("ed", &["genpkey", "-algorithm", "ed25519"]);
+    keys.openssl("rsa", &["genpkey", "-algorithm", "rsa"]);
+    let schemes: [&[&str]; 6] = [
+        &["-v2", "aes-128-cbc"],
+        &["-v2", "aes-192-cbc"],
+        &["-v2", "aes-256-cbc"],
+        &["-v2", "aes-256-cbc", "-v2prf", "hmacWithSHA1"],
+        &["-v2", "aes-256-cbc", "-v2prf", "hmacWithSHA512"],
+        &["-scrypt"],
+    ];
+    for from in ["ec", "ed", "rsa"] {
+        for scheme in schemes {
+            let text =
+                keys.openssl("p8", &[&["pkcs8", "-topk8", "-in", from, "-passout", "pass:word"], scheme].concat());
+            parse(&text, Some(&secret("word"))).unwrap_or_else(|error| panic!("{from} {scheme:?}: {error}"));
+            assert_eq!(refused(&text, Some("other")), KeyError::WrongPassphrase, "{from} {scheme:?}");
+            assert_eq!(refused(&text, None), KeyError::Encrypted, "{from} {scheme:?}");
+        }
     }
 }
 
 #[test]
-fn weak_ciphers_and_other_types_are_refused_by_name() {
+fn other_ciphers_and_types_are_refused_by_name() {
     let keys = Keys::new();
-    let text = keys.openssl("des3", &["genrsa", "-traditional", "-des3", "-passout", "pass:word"]);
-    assert_eq!(refused(&text, Some("word")), KeyError::UnsupportedCipher("DES-EDE3-CBC".into()));
+    let unsupported = |cipher: &str| KeyError::UnsupportedCipher(cipher.into());
+    for (option, name) in
+        [("-des3", "DES-EDE3-CBC"), ("-camellia256", "CAMELLIA-256-CBC"), ("-aria256", "ARIA-256-CBC")]
+    {
+        let text = keys.openssl("pem", &["genrsa", "-traditional", option, "-passout", "pass:word"]);
+        assert_eq!(refused(&text, Some("word")), unsupported(name));
+    }
     keys.openssl("ec", &["ecparam", "-name", "prime256v1", "-genkey"]);
-    let text = keys.openssl("p8", &["pkcs8", "-topk8", "-in", "ec", "-passout", "pass:word", "-v2", "des3"]);
-    let des = KeyError::UnsupportedCipher("DES-EDE3-CBC".into());
-    assert_eq!(refused(&text, Some("word")), des);
+    let schemes = [
+        (["-v2", "des3"], "DES-EDE3-CBC"),
+        (["-v2", "camellia-256-cbc"], "CAMELLIA-256-CBC"),
+        (["-v1", "PBE-SHA1-3DES"], "PBE-SHA1-3DES"),
+    ];
+    for (scheme, name) in schemes {
+        let text =
+            keys.openssl("p8", &[&["pkcs8", "-topk8", "-in", "ec", "-passout", "pass:word"], &scheme[..]].concat());
+        assert_eq!(refused(&text, Some("word")), unsupported(name), "{scheme:?}");
+    }
     let text = keys.openssl("ed448", &["genpkey", "-algorithm", "ed448"]);
     assert_eq!(refused(&text, None), KeyError::UnsupportedType("1.3.101.113".into()));
     let text = keys.generate("dsa", &["-t", "dsa", "-N", ""]);

@@ -183,6 +183,16 @@ impl Keyring {
         self.entries.iter().map(|entry| entry.profile.listed()).sum()
     }
 
+    /// How many identities there are, seen or not.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is an identity with this public key blob, seen or not.
+    pub(crate) fn holds(&self, blob: &[u8]) -> bool {
+        self.place(blob).is_some()
+    }
+
     /// An identity by its public key blob; `None` while locked. Whether it may be used is not looked at.
     pub(crate) fn find(&mut self, blob: &[u8], now: Instant) -> Option<Found> {
         self.expire(now);

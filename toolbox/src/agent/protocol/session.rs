@@ -15,8 +15,9 @@ use super::connection::Connection;
 use super::frame::{Frame, FrameReader, Message};
 use super::wire::{self, AddKey, Answer, Refused, Request};
 use super::{locking, provider_requests, signing};
+use crate::agent::keyring::{Identity, Keyring};
 use crate::agent::private_wire::private_key;
-use crate::agent::{AddError, Agent};
+use crate::agent::{AddError, Agent, upstream};
 
 #[cfg(test)]
 mod tests;
@@ -29,8 +30,9 @@ const QUICK_TO_DECODE: usize = 16 * 1024;
 /// # Errors
 /// Those of the stream; what the client does wrong is not one.
 pub(crate) async fn serve(agent: Agent, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
-    let (mut frames, mut connection) = (FrameReader::new(), Connection::default());
+    let (mut frames, mut connection) = (FrameReader::new(), Connection::new(agent.settings().upstream.clone()));
     while let Some(frame) = frames.read(&mut stream).await? {
+        connection.relay.observe(&frame).await;
         respond(&agent, &mut connection, frame).await.write(&mut stream).await?;
     }
     Ok(())
@@ -58,7 +60,7 @@ async fn decode(frame: Frame) -> Result<Request, Refused> {
 async fn perform(agent: &Agent, connection: &mut Connection, request: Request) -> Message {
     let now = Instant::now();
     let answer = match request {
-        Request::List => return list(agent, connection),
+        Request::List => return list(agent, connection).await,
         Request::Sign(request) => signing::sign(agent, connection, request).await,
         Request::Add(request) => add(agent, connection, *request).await,
         Request::AddSecurityKey(request) => provider_requests::add_security_key(agent, connection, *request).await,
@@ -74,8 +76,10 @@ async fn perform(agent: &Agent, connection: &mut Connection, request: Request) -
     wire::encode(&answer)
 }
 
-/// Written straight from the keyring, which lists nothing while locked.
-fn list(agent: &Agent, connection: &Connection) -> Message {
+/// Written straight from the keyring, which lists nothing while locked; then what the agent behind ours lists.
+async fn list(agent: &Agent, connection: &mut Connection) -> Message {
+    let is_locked = agent.keyring().is_locked();
+    let theirs = if is_locked { Vec::new() } else { connection.relay.identities().await };
     let mut keyring = agent.keyring();
     let mut message = Message::with_room(wire::IDENTITIES, 4 + keyring.list_size());
     message.number(0);
@@ -85,8 +89,21 @@ fn list(agent: &Agent, connection: &Connection) -> Message {
         message.string(&profile.comment);
         count += 1;
     }
+    for identity in following(theirs, &keyring) {
+        message.string(&identity.blob);
+        message.string(identity.comment.as_bytes());
+        count += 1;
+    }
     message.set_first_number(count);
     message
+}
+
+/// What may be listed behind ours; nothing if ours was locked while the other agent was asked.
+fn following(theirs: Vec<Identity>, keyring: &Keyring) -> Vec<Identity> {
+    match keyring.is_locked() || theirs.is_empty() {
+        true => Vec::new(),
+        false => upstream::following(theirs, keyring.len(), keyring.list_size(), |blob| keyring.holds(blob)),
+    }
 }
 
 fn success(done: bool) -> Answer {

@@ -15,7 +15,7 @@ use crate::agent::keyring::bindings::Bindings;
 use crate::agent::keyring::{Found, Profile};
 
 /// Signs, if the client and the person may and want to.
-pub(crate) async fn sign(agent: &Agent, connection: &Connection, request: SignRequest) -> Answer {
+pub(crate) async fn sign(agent: &Agent, connection: &mut Connection, request: SignRequest) -> Answer {
     match try_sign(agent, connection, request).await {
         Ok(signature) => Answer::Signature(signature),
         Err(why) => {
@@ -25,10 +25,17 @@ pub(crate) async fn sign(agent: &Agent, connection: &Connection, request: SignRe
     }
 }
 
-async fn try_sign(agent: &Agent, connection: &Connection, request: SignRequest) -> Result<Vec<u8>, &'static str> {
+async fn try_sign(agent: &Agent, connection: &mut Connection, request: SignRequest) -> Result<Vec<u8>, &'static str> {
     let SignRequest { blob, data, flags } = request;
-    let found = agent.keyring().find(&blob, Instant::now());
-    let Found { ticket, profile, mut holder } = found.ok_or("there is no such identity")?;
+    let (found, is_locked) = {
+        let mut keyring = agent.keyring();
+        (keyring.find(&blob, Instant::now()), keyring.is_locked())
+    };
+    let Some(Found { ticket, profile, mut holder }) = found else {
+        // What is not ours may be the agent's behind ours.
+        let theirs = if is_locked { None } else { connection.relay.sign(&blob, &data, flags).await };
+        return theirs.ok_or("there is no such identity");
+    };
     let purpose = purpose(&profile, &connection.bindings, &data)?;
     if profile.confirm {
         drop(holder);

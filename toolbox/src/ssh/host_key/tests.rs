@@ -33,6 +33,7 @@ fn policy(port: u16, pinned: &[String], known_hosts: Vec<std::path::PathBuf>) ->
         user: "root".to_owned(),
         pinned: pinned.to_vec(),
         known_hosts,
+        identities: Vec::new(),
     })
     .unwrap()
 }

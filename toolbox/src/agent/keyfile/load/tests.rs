@@ -29,32 +29,40 @@ impl Keys {
 }
 
 /// What a text on standard input gives.
-fn piped(text: &str) -> Result<Vec<PrivateKey>, LoadError> {
+fn piped(text: &str) -> Result<Loaded, Vec<LoadError>> {
     let text =
         KeyText { bytes: text.as_bytes().to_vec().into(), origin: "standard input".into(), passphrase_follows: true };
-    keys_in(&text, Passphrases::default())
+    let keys = keys_in(&text, &mut Passphrases::default())?.into_iter();
+    let loaded = |key| LoadedKey { key, certificate: None, origin: String::new() };
+    Ok(Loaded { keys: keys.map(loaded).collect(), warning: None })
 }
 
 /// Loads a file with somebody who gives these answers; gives the prompts as well.
-fn asked(path: PathBuf, answers: &[&str]) -> (Result<Vec<PrivateKey>, LoadError>, Vec<String>) {
+fn asked(path: PathBuf, answers: &[&str]) -> (Result<Loaded, Vec<LoadError>>, Vec<String>) {
     let prompts = RefCell::new(Vec::new());
     let mut answers = answers.iter();
     let mut ask = |prompt: &str| {
         prompts.borrow_mut().push(prompt.to_owned());
         Ok(SecretString::from(*answers.next().expect("asked too often")))
     };
-    let result = load(&KeySource::File(path), Passphrases { given: None, ask: Some(&mut ask) });
+    let result = load(&KeySource::File(path), &mut Passphrases { ask: Some(&mut ask), ..Passphrases::default() });
     (result, prompts.into_inner())
 }
 
-fn comments(keys: &[PrivateKey]) -> Vec<&str> {
-    keys.iter().map(|key| key.comment().as_str_lossy()).collect()
+fn comments(loaded: &Loaded) -> Vec<&str> {
+    loaded.keys.iter().map(|loaded| loaded.key.comment().as_str_lossy()).collect()
+}
+
+/// Loads a file that needs no passphrase.
+fn load_file(path: PathBuf) -> Result<Loaded, Vec<LoadError>> {
+    load(&KeySource::File(path), &mut Passphrases::default())
 }
 
 #[track_caller]
-fn key_error(result: Result<Vec<PrivateKey>, LoadError>) -> KeyError {
-    match result {
-        Err(LoadError::Key { error, .. }) => error,
+fn key_error(result: Result<Loaded, Vec<LoadError>>) -> KeyError {
+    let mut errors = result.expect_err("this must not load");
+    match (errors.pop(), errors.len()) {
+        (Some(LoadError::Key { error, .. }), 0) => error,
         other => panic!("{other:?}"),
     }
 }
@@ -72,7 +80,7 @@ fn the_line_after_the_last_key_on_standard_input_is_the_passphrase() {
     let locked = keys.generate("a", "pass word ", "locked");
     let both = keys.generate("b", "", "plain") + &locked;
     for text in [format!("{locked}pass word \n"), format!("{locked}pass word \r\nrest"), format!("{both}pass word ")] {
-        piped(&text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+        piped(&text).unwrap_or_else(|error| panic!("{text:?}: {error:?}"));
     }
     assert_eq!(key_error(piped(&locked)), KeyError::Encrypted);
     assert_eq!(key_error(piped(&format!("{locked}\npass word \n"))), KeyError::Encrypted);
@@ -83,7 +91,7 @@ fn the_line_after_the_last_key_on_standard_input_is_the_passphrase() {
 fn a_passphrase_line_in_a_file_is_not_looked_at() {
     let keys = Keys::new();
     let path = keys.write("file", &(keys.generate("a", "word", "") + "word\n"));
-    assert_eq!(key_error(load(&KeySource::File(path), Passphrases::default())), KeyError::Encrypted);
+    assert_eq!(key_error(load_file(path)), KeyError::Encrypted);
 }
 
 #[test]
@@ -116,9 +124,10 @@ fn nobody_is_asked_when_a_passphrase_was_given_or_none_is_wanted() {
     let locked = keys.write("locked", &keys.generate("a", "right", ""));
     let plain = keys.write("plain", &keys.generate("b", "", ""));
     let mut ask = |prompt: &str| -> io::Result<SecretString> { panic!("asked: {prompt}") };
-    let given = Passphrases { given: Some("wrong".into()), ask: Some(&mut ask) };
-    assert_eq!(key_error(load(&KeySource::File(locked), given)), KeyError::WrongPassphrase);
-    let keys = load(&KeySource::File(plain.clone()), Passphrases { given: None, ask: Some(&mut ask) }).unwrap();
+    let mut given = Passphrases { given: Some("wrong".into()), ask: Some(&mut ask), answered: None };
+    assert_eq!(key_error(load(&KeySource::File(locked), &mut given)), KeyError::WrongPassphrase);
+    given.given = None;
+    let keys = load(&KeySource::File(plain.clone()), &mut given).unwrap();
     assert_eq!(comments(&keys), [plain.display().to_string()], "a key without a comment is named after its source");
 }
 
@@ -134,4 +143,84 @@ fn a_passphrase_file_loses_one_newline_and_is_guarded_like_a_key() {
     assert!(matches!(passphrase_file(&path), Err(LoadError::NoPassphrase(_))));
     fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
     assert!(matches!(passphrase_file(&path), Err(LoadError::PassphraseFile(SecretFileError::TooOpen { .. }))));
+}
+
+#[test]
+fn an_answer_is_tried_on_the_next_source_before_asking_again() {
+    let keys = Keys::new();
+    let files = ["a", "b"].map(|name| keys.write(&format!("{name}.file"), &keys.generate(name, "same", name)));
+    let mut answers = ["same"].into_iter();
+    let mut ask = |_: &str| Ok(SecretString::from(answers.next().expect("asked twice")));
+    let mut passphrases = Passphrases { ask: Some(&mut ask), ..Passphrases::default() };
+    for file in files {
+        load(&KeySource::File(file), &mut passphrases).unwrap();
+    }
+}
+
+#[test]
+fn every_bad_key_of_a_file_is_named_by_its_place() {
+    let keys = Keys::new();
+    let (good, locked) = (keys.generate("a", "", "a"), keys.generate("b", "word", "b"));
+    let mut lines: Vec<&str> = good.lines().collect();
+    lines.remove(2);
+    let path = keys.write("file", &format!("{}\n{good}{locked}", lines.join("\n")));
+    let shown: Vec<String> = load_file(path.clone()).unwrap_err().iter().map(ToString::to_string).collect();
+    let shown: Vec<&str> = shown.iter().map(|error| error.strip_prefix(path.to_str().unwrap()).unwrap()).collect();
+    let [damaged, encrypted] = shown.as_slice() else { panic!("{shown:?}") };
+    assert!(damaged.starts_with(" (key 1 of 3): the OpenSSH private key is damaged"), "{damaged}");
+    assert_eq!(*encrypted, " (key 3 of 3): the private key is encrypted and no passphrase was given");
+}
+
+/// A key whose certificate lies beside it, and the file of its private half.
+fn certified(keys: &Keys, name: &str, extra: &[&str]) -> PathBuf {
+    keys.generate("authority", "", "authority");
+    keys.generate(name, "", name);
+    let path = keys.0.path().join(name);
+    sign(keys, name, extra);
+    path
+}
+
+fn sign(keys: &Keys, name: &str, extra: &[&str]) {
+    let mut command = Command::new("ssh-keygen");
+    command.current_dir(&keys.0).args(["-q", "-s", "authority", "-I", "test"]).args(extra);
+    assert!(command.arg(format!("{name}.pub")).status().unwrap().success());
+}
+
+#[test]
+fn the_certificate_beside_a_key_is_loaded_with_it() {
+    let keys = Keys::new();
+    let path = certified(&keys, "id", &["-n", "root"]);
+    let loaded = load_file(path.clone()).unwrap();
+    assert_eq!(loaded.warning, None);
+    let certificate = loaded.keys[0].certificate.as_ref().unwrap();
+    assert!(certificate.is_for_users());
+    assert_eq!(certificate.plain_key(), loaded.keys[0].key.public_key().to_bytes().unwrap());
+    // Of several keys in one file it goes to the one that it is for.
+    let both = keys.generate("other", "", "other") + &fs::read_to_string(&path).unwrap();
+    keys.write("both", &both);
+    fs::copy(keys.0.path().join("id-cert.pub"), keys.0.path().join("both-cert.pub")).unwrap();
+    let loaded = load_file(keys.0.path().join("both")).unwrap();
+    assert_eq!(loaded.keys.iter().map(|key| key.certificate.is_some()).collect::<Vec<_>>(), [false, true]);
+}
+
+#[test]
+fn a_certificate_that_is_of_no_use_is_a_warning_that_names_it() {
+    let keys = Keys::new();
+    let path = certified(&keys, "id", &[]);
+    let beside = keys.0.path().join("id-cert.pub");
+    keys.generate("other", "", "");
+    fs::copy(keys.0.path().join("other"), &path).unwrap();
+    let warning = |expected: String| {
+        let loaded = load_file(path.clone()).unwrap();
+        assert_eq!(loaded.warning.unwrap().to_string(), expected);
+        assert!(loaded.keys[0].certificate.is_none());
+    };
+    warning(format!("certificate {} does not match private key {}", beside.display(), path.display()));
+    fs::copy(keys.0.path().join("other.pub"), &beside).unwrap();
+    warning(format!("{} is left aside: this is not a certificate of a known type", beside.display()));
+    sign(&keys, "other", &["-h"]);
+    fs::copy(keys.0.path().join("other-cert.pub"), &beside).unwrap();
+    warning(format!("{} is left aside: it is a host's certificate, not a user's", beside.display()));
+    fs::write(&beside, "").unwrap();
+    warning(format!("{} is left aside: it is empty", beside.display()));
 }

@@ -18,7 +18,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 #[tokio::test]
 async fn openssh_s_recorded_conversation_goes_the_same_way() {
     let agent = Agent::new();
-    let (mut connection, mut command, mut request) = (Connection::default(), "", Vec::new());
+    let (mut connection, mut command, mut request) = (Connection::new(None), "", Vec::new());
     for line in RECORDED.lines() {
         match line.split_at(2) {
             ("# ", rest) => command = rest,
