@@ -54,13 +54,16 @@ pub use keyfile::load::{
 };
 pub use keyfile::secret_file::SecretFileError;
 pub use keyfile::source::{KEY_VARIABLE, KeySource, SourceError};
-pub use keyfile::{KeyError, parse};
+pub use keyfile::{KeyError, PrivateKeys, parse};
 pub use keyring::{AddError, Identity, MOST_IDENTITIES};
+pub use memory::locked::{Unlocked, unlocked, wipe};
+pub use memory::process::{harden, relax};
 pub use protocol::socket::{AgentSocket, SocketError};
 pub use settings::{FingerprintHash, Settings};
 pub use upstream::{SOCKET_VARIABLE, Upstream, UpstreamError};
 
 use keyring::{Bindings, Checked, Destination, Keyring, Terms};
+use memory::scrub::scrubbed_deep;
 use protocol::{session, socket};
 
 /// Bytes in flight in each direction on a stream in memory; a frame may be longer, and then takes several turns.
@@ -136,15 +139,20 @@ impl Agent {
     ///
     /// # Errors
     /// [`AddError`]; the key is zeroed then.
-    pub async fn add(&self, key: PrivateKey, lifetime: Option<Duration>) -> Result<(), AddError> {
-        self.add_with(key, AddOptions { lifetime, ..AddOptions::default() }).await
+    pub fn add(
+        &self,
+        key: impl Into<Box<PrivateKey>>,
+        lifetime: Option<Duration>,
+    ) -> impl Future<Output = Result<(), AddError>> + Send {
+        // Boxed before there is a future: a future's memory may be anywhere, and keeps what has been moved out of it.
+        self.add_with(key.into(), AddOptions { lifetime, ..AddOptions::default() })
     }
 
     /// Adds a key on these terms. One that is there already is replaced. Inside a tokio runtime.
     ///
     /// # Errors
     /// [`AddError`]; the key is zeroed then.
-    pub async fn add_with(&self, key: PrivateKey, options: AddOptions) -> Result<(), AddError> {
+    pub async fn add_with(&self, key: Box<PrivateKey>, options: AddOptions) -> Result<(), AddError> {
         self.insert(|| Ok(key), None, options, Vec::new(), &Bindings::default()).await
     }
 
@@ -156,7 +164,7 @@ impl Agent {
     pub async fn add_certificate(
         &self,
         certificate: Certificate,
-        key: PrivateKey,
+        key: Box<PrivateKey>,
         options: AddOptions,
     ) -> Result<(), AddError> {
         self.insert(|| Ok(key), Some(certificate), options, Vec::new(), &Bindings::default()).await
@@ -200,13 +208,14 @@ impl Agent {
     /// threads, so that its bytes are moved about as little as can be.
     async fn insert(
         &self,
-        key: impl FnOnce() -> Result<PrivateKey, AddError> + Send + 'static,
+        key: impl FnOnce() -> Result<Box<PrivateKey>, AddError> + Send + 'static,
         certificate: Option<Certificate>,
         options: AddOptions,
         destinations: Vec<Destination>,
         bindings: &Bindings,
     ) -> Result<(), AddError> {
-        let checked = tokio::task::spawn_blocking(move || Checked::new(key()?, certificate)).await;
+        let check = move || scrubbed_deep(|| Checked::new(&*key()?, certificate));
+        let checked = tokio::task::spawn_blocking(check).await;
         self.hold(checked.unwrap_or(Err(AddError::Mismatch))?, options, destinations, bindings)
     }
 

@@ -36,9 +36,9 @@ pub(super) fn take_keypair(reader: &mut &[u8]) -> Option<KeypairData> {
 }
 
 /// The private key of these bytes, which are nothing else; `None` for what is not one.
-pub(super) fn private_key(mut pair: &[u8], comment: Vec<u8>) -> Option<PrivateKey> {
+pub(super) fn private_key(mut pair: &[u8], comment: Vec<u8>) -> Option<Box<PrivateKey>> {
     let key = take_keypair(&mut pair).filter(|_| pair.is_empty())?;
-    PrivateKey::new(key, comment).ok()
+    PrivateKey::new(key, comment).ok().map(Box::new)
 }
 
 /// The bytes of a scalar of the curve.
@@ -94,9 +94,8 @@ mod tests {
             assert_eq!(reader, b"behind");
             let Some(EcdsaKeypair::NistP256 { private, .. }) = key.ecdsa() else { panic!("a P-256 key") };
             assert_eq!(private.as_slice(), &full[1..]);
-            assert!(
-                crate::agent::keyring::signer::SealedKey::seal(ssh_key::PrivateKey::new(key, "").unwrap()).is_some()
-            );
+            let key = ssh_key::PrivateKey::new(key, "").unwrap();
+            assert!(crate::agent::keyring::signer::SealedKey::seal(&key).is_some());
         }
     }
 

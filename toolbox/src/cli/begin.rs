@@ -3,7 +3,7 @@
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
-use crate::agent::KeySource;
+use crate::agent::{self, KeySource};
 use crate::apply::{Event, Interrupt};
 use crate::ssh::AgentDialer;
 use crate::ui::{self, Ui};
@@ -36,11 +36,14 @@ pub(super) async fn begin(common: &Common, key: Option<KeySource>, ui: Ui) -> Re
     let mut context = Context::load(common)?;
     context.warn(&ui);
     let keys = keys::gather(common, key, &context.hosts, &ui);
-    let Keys { agent, named } = interrupt::or_interrupted(&interrupted, keys).await?;
+    let Keys { agent: dialer, named } = interrupt::or_interrupted(&interrupted, keys).await?;
     context.name_keys(named);
+    if let Some(unlocked) = agent::unlocked() {
+        ui.say(&format!("warning: {unlocked}; {}", unlocked.hint()));
+    }
     let (events, receiver) = unbounded_channel();
     let view = tokio::spawn(ui::watch(ui, receiver));
-    Ok(Begun { context, agent, interrupted, events, view })
+    Ok(Begun { context, agent: dialer, interrupted, events, view })
 }
 
 impl Begun {

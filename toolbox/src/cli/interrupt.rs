@@ -3,6 +3,7 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::agent;
 use crate::apply::Interrupt;
 
 use super::exit_status::ExitStatus;
@@ -24,6 +25,7 @@ pub(super) fn listen() -> Interrupt {
             if first {
                 let _ = sender.send(true);
             } else {
+                agent::wipe();
                 std::process::exit(130);
             }
         }

@@ -102,11 +102,11 @@ async fn fill(reading: Reading, upstream: Option<Upstream>) -> Result<Keys, Fail
 async fn add(agent: &Agent, loaded: LoadedKey) -> Result<(), Failure> {
     let LoadedKey { key, certificate, origin } = loaded;
     let added = match certificate {
-        Some(certificate) => agent.add_certificate(certificate, (*key).clone(), AddOptions::default()).await,
+        Some(certificate) => agent.add_certificate(certificate, key.clone(), AddOptions::default()).await,
         None => Ok(()),
     };
     let added = match added {
-        Ok(()) => agent.add(*key, None).await,
+        Ok(()) => agent.add(key, None).await,
         failed => failed,
     };
     added.map_err(|error| Failure::text(format!("{origin}: {error}"), None))

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::agent::KeySource;
+use crate::agent::{self, KeySource};
 use crate::ui::{self, Ui};
 
 use args::{Arguments, Verb};
@@ -29,11 +29,23 @@ use failure::Failures;
 
 /// Runs the command line; the process's exit code says how it ended.
 pub fn main() -> ExitCode {
-    // First of all, while there is one thread: a key in the environment is taken out of it.
+    // Before anything secret is read.
+    let hardened = agent::harden();
+    // While there is one thread: a key in the environment is taken out of it.
     let key = KeySource::from_environment();
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(usage) => {
+            // The process ends inside of the call, and would take the key with it.
+            drop(key);
+            usage.exit()
+        }
+    };
     start_tracing();
     let ui = Ui::new(arguments.quiet);
+    if let Err(error) = hardened {
+        ui.say(&format!("warning: this process can be traced by others of its uid: {error}"));
+    }
     let terminal = ui::Terminal::save();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -48,6 +60,8 @@ pub fn main() -> ExitCode {
     };
     // A prompt or a spool that is still being read does not hold the process, nor keep the terminal silent.
     runtime.shutdown_background();
+    // Nor does a task that still holds the agent take a key along.
+    agent::wipe();
     terminal.restore();
     status.into()
 }

@@ -1,5 +1,6 @@
 //! Integration tests: real sshd, real ssh-agent, real engine.
 
+mod agent_memory;
 mod bad_host;
 mod bad_images;
 mod bad_key;
@@ -10,6 +11,8 @@ mod engine;
 mod image_archive;
 mod login_keys;
 mod machine;
+mod memory;
+mod process_hardening;
 mod project;
 mod ssh;
 mod ssh_channels;

@@ -97,7 +97,8 @@ impl Project {
         format!("{}-{service}-1", self.name)
     }
 
-    fn command(&self, arguments: &[&str], before: &[&str]) -> Command {
+    /// The program with these arguments, with something put before it; not started yet.
+    pub(crate) fn command(&self, arguments: &[&str], before: &[&str]) -> Command {
         let words = self.before.iter().map(String::as_str);
         let mut words = words.chain(before.iter().copied()).chain([env!("CARGO_BIN_EXE_toolbox")]);
         let mut command = Command::new(words.next().unwrap());

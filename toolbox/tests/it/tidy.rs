@@ -20,10 +20,12 @@ const RINGS: [(&str, u8); 12] = [
 ];
 
 /// Heavy dependencies and the one module that may name them.
-const OWNERS: [(&str, &str); 6] = [
+const OWNERS: [(&str, &str); 8] = [
+    ("aws_lc_rs", "agent"),
     ("bollard", "engine"),
     ("clap", "cli"),
     ("indicatif", "ui"),
+    ("region", "agent"),
     ("russh", "ssh"),
     ("saphyr_parser", "yaml"),
     ("ssh_agent_lib", "agent"),

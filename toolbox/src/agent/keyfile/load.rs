@@ -14,12 +14,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use ssh_key::PrivateKey;
 use thiserror::Error;
 
-use super::KeyError;
 use super::certificate::{self, CertificateFileError};
 use super::pem::{self, Block};
 use super::secret_file::{self, SecretFileError};
 use super::source::{KEY_VARIABLE, KeySource, KeyText, STDIN, SourceError};
+use super::{KeyError, PrivateKeys};
 use crate::agent::Certificate;
+use crate::agent::memory::scrub::scrubbed_deep;
 
 #[cfg(test)]
 mod tests;
@@ -160,9 +161,10 @@ pub fn passphrase_file(path: &Path) -> Result<SecretString, LoadError> {
 /// # Errors
 /// A [`LoadError`] for each key that cannot be read; one fails the whole.
 pub fn load(source: &KeySource, passphrases: &mut Passphrases<'_>) -> Result<Loaded, Vec<LoadError>> {
-    let text = source.read().map_err(|error| vec![error.into()])?;
-    let keys = keys_in(&text, passphrases)?;
-    let origin = text.origin;
+    let (keys, origin) = scrubbed_deep(|| {
+        let text = source.read().map_err(|error| vec![error.into()])?;
+        keys_in(&text, passphrases).map(|keys| (keys, text.origin))
+    })?;
     let mut keys: Vec<LoadedKey> =
         keys.into_iter().map(|key| LoadedKey { key, certificate: None, origin: origin.clone() }).collect();
     let warning = source.path().and_then(|path| certify(&mut keys, path).err());
@@ -182,8 +184,7 @@ fn certify(keys: &mut [LoadedKey], path: &Path) -> Result<(), CertificateFileErr
     Ok(())
 }
 
-#[allow(clippy::vec_box, reason = "what is moved from one place to the next leaves no copy of a key")]
-fn keys_in(text: &KeyText, passphrases: &mut Passphrases<'_>) -> Result<Vec<Box<PrivateKey>>, Vec<LoadError>> {
+fn keys_in(text: &KeyText, passphrases: &mut Passphrases<'_>) -> Result<PrivateKeys, Vec<LoadError>> {
     let origin = text.origin.as_str();
     let failed = |which| move |error| LoadError::Key { origin: origin.to_owned(), which, error };
     let found = pem::private_keys(&text.bytes).map_err(|error| vec![failed(Which::default())(error)])?;

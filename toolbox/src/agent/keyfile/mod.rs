@@ -16,6 +16,8 @@ use ssh_key::{Algorithm, PrivateKey};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::agent::memory::scrub::scrubbed_deep;
+
 pub(super) mod certificate;
 mod legacy_pem;
 pub(super) mod load;
@@ -115,12 +117,14 @@ impl KeyError {
 ///
 /// # Errors
 /// Every [`KeyError`].
-pub fn parse(text: &[u8], passphrase: Option<&SecretString>) -> Result<PrivateKey, KeyError> {
-    let first = pem::private_keys(text)?.blocks.into_iter().next().ok_or(KeyError::NoKey)?;
-    decode(&first?, passphrase).map(|key| *key)
+pub fn parse(text: &[u8], passphrase: Option<&SecretString>) -> Result<Box<PrivateKey>, KeyError> {
+    scrubbed_deep(|| {
+        let first = pem::private_keys(text)?.blocks.into_iter().next().ok_or(KeyError::NoKey)?;
+        decode(&first?, passphrase)
+    })
 }
 
-/// Reads one key out of its block.
+/// Reads one key out of its block. It is boxed, since what moves through stacks stays there; the caller scrubs this one.
 fn decode(block: &Block, passphrase: Option<&SecretString>) -> Result<Box<PrivateKey>, KeyError> {
     let key = match block.form {
         Form::OpenSsh => openssh_format::decode(&block.bytes, passphrase)?,
@@ -215,6 +219,10 @@ fn known(key: PrivateKey) -> Result<PrivateKey, KeyError> {
         other => Err(KeyError::UnsupportedType(other.to_string())),
     }
 }
+
+/// Private keys, each in a box: a key in line leaves a copy wherever it is moved from.
+#[allow(clippy::vec_box, reason = "see above; the lint thinks of speed")]
+pub type PrivateKeys = Vec<Box<PrivateKey>>;
 
 /// Text that zeroes itself, for the readers of sources.
 pub(super) type SecretBytes = Zeroizing<Vec<u8>>;

@@ -79,7 +79,7 @@ fn every_format_that_ssh_keygen_writes_is_read_plain_and_encrypted() {
                 let given = (!passphrase.is_empty()).then(|| secret(passphrase));
                 let key = parse(&text, given.as_ref()).unwrap_or_else(|error| panic!("{arguments:?}: {error}"));
                 assert_eq!(key.public_key().key_data(), keys.public(&name).key_data(), "{arguments:?}");
-                assert!(crate::agent::keyring::signer::SealedKey::seal(key.clone()).is_some(), "{arguments:?}");
+                assert!(crate::agent::keyring::signer::SealedKey::seal(&key).is_some(), "{arguments:?}");
                 if given.is_some() {
                     assert_eq!(refused(&text, None), KeyError::Encrypted, "{arguments:?}");
                     assert_eq!(refused(&text, Some("wrong")), KeyError::WrongPassphrase, "{arguments:?}");

@@ -57,11 +57,11 @@ impl Checked {
     /// Checks a key: its type, its size, and that its halves and its certificate belong together. Its comment becomes the
     /// identity's. Takes as long as one signature, and so stands apart from [`Keyring::add`](super::Keyring::add), which
     /// is called under a mutex.
-    pub(crate) fn new(key: PrivateKey, certificate: Option<Certificate>) -> Result<Self, AddError> {
+    pub(crate) fn new(key: &PrivateKey, certificate: Option<Certificate>) -> Result<Self, AddError> {
         let unsupported = || AddError::Unsupported(key.algorithm().to_string());
         let is_slow = match key.algorithm() {
             Algorithm::Ed25519 | Algorithm::Ecdsa { .. } => false,
-            Algorithm::Rsa { .. } => refuse_rsa_size(&key).map(|()| true)?,
+            Algorithm::Rsa { .. } => refuse_rsa_size(key).map(|()| true)?,
             _ => return Err(unsupported()),
         };
         let plain = key.public_key().to_bytes().map_err(|_| unsupported())?;

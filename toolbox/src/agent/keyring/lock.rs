@@ -11,6 +11,8 @@ use russh::keys::key::safe_rng;
 use ssh_key::{Kdf, KdfAlg};
 use zeroize::Zeroizing;
 
+use crate::agent::memory::scrub::scrubbed_deep;
+
 const DIGEST: usize = 32;
 const ROUNDS: u32 = 1;
 /// What one failure adds to the wait, and how many count: OpenSSH's figures.
@@ -24,7 +26,7 @@ pub(crate) struct Salt(Vec<u8>);
 /// A passphrase's digest with a salt.
 pub(crate) struct Digest {
     salt: Salt,
-    digest: Zeroizing<[u8; DIGEST]>,
+    digest: Box<Zeroizing<[u8; DIGEST]>>,
 }
 
 impl Salt {
@@ -38,9 +40,10 @@ impl Salt {
 
     /// The digest of a passphrase; `None` for an empty one. Takes about a millisecond.
     pub(crate) fn digest(&self, passphrase: &[u8]) -> Option<Digest> {
-        let mut digest = Zeroizing::new([0; DIGEST]);
+        let mut digest = Box::new(Zeroizing::new([0; DIGEST]));
         let kdf = Kdf::Bcrypt { salt: self.0.clone(), rounds: ROUNDS };
-        kdf.derive(passphrase, &mut digest[..]).ok()?;
+        // Boxed, and its stack overwritten: the key derivation keeps the passphrase in its hash's block.
+        scrubbed_deep(|| kdf.derive(passphrase, &mut digest[..])).ok()?;
         Some(Digest { salt: self.clone(), digest })
     }
 }
@@ -70,7 +73,7 @@ impl Lock {
     /// Whether the attempt opens it; if not, how long the one who tried has to wait for the answer. An attempt that
     /// could not be digested, or was for another lock, is a wrong one.
     pub(crate) fn try_open(&mut self, attempt: Option<&Digest>) -> Result<(), Duration> {
-        let fits = |attempt: &Digest| attempt.salt == self.digest.salt && *attempt.digest == *self.digest.digest;
+        let fits = |attempt: &Digest| attempt.salt == self.digest.salt && **attempt.digest == **self.digest.digest;
         // Digests of one length: an early exit in their comparison says nothing about the passphrase.
         if attempt.is_some_and(fits) {
             return Ok(());

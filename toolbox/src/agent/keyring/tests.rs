@@ -6,7 +6,7 @@ use super::*;
 fn checked(seed: u8, comment: &str) -> Checked {
     let mut key = PrivateKey::from(Ed25519Keypair::from_seed(&[seed; 32]));
     key.set_comment(comment);
-    Checked::new(key, None).unwrap()
+    Checked::new(&key, None).unwrap()
 }
 
 fn blob(seed: u8) -> Vec<u8> {
@@ -162,7 +162,7 @@ fn a_key_whose_halves_do_not_match_is_refused() {
     let ecdsa = EcdsaKeypair::NistP256 { public, private };
     for data in [KeypairData::Ed25519(ed25519), KeypairData::Ecdsa(ecdsa)] {
         let key = PrivateKey::new(data, "").unwrap();
-        assert_eq!(Checked::new(key, None).err(), Some(AddError::Mismatch));
+        assert_eq!(Checked::new(&key, None).err(), Some(AddError::Mismatch));
     }
 }
 

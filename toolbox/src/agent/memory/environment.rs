@@ -1,15 +1,18 @@
 //! Takes a secret out of the process's environment.
 //!
-//! Contract: what [`take`] returns is no longer in this process's environment, so that no child inherits it, if it is
-//! called while the process has one thread: first in `main`, before the runtime starts. With more threads the value is
-//! returned and stays where it is, since removing it could race with a reader; a warning is logged.
+//! Contract: what [`take`] returns is no longer in this process's environment, so that no child inherits it, nor in
+//! the memory where the kernel put it when the process was started (what `/proc/PID/environ` shows), if it is called
+//! while the process has one thread: first in `main`, before the runtime starts. With more threads the value is returned
+//! and stays where it is, since removing it could race with a reader; a warning is logged.
 //!
-//! Not done here: the kernel's copy in `/proc/PID/environ` is the process's initial stack, which removal does not
-//! touch. It is closed to others by the uid, and will be to the same uid once the process is made not dumpable.
+//! Not done here: whoever started the process may have the value still, a container's engine in the container's
+//! configuration.
 //!
 //! This is the crate's only `unsafe`. `std::env::remove_var` is unsafe because another thread may be reading the
-//! environment; the check below makes that impossible. A re-exec without the variable would be the safe way and would
-//! cost a second start and the same exposure in between.
+//! environment, and has no form that overwrites; the check below makes a race impossible. A re-exec without the variable
+//! would be the safe way and would cost a second start and the same exposure in between.
+
+use std::ffi::{CStr, c_char};
 
 use secrecy::SecretString;
 
@@ -29,10 +32,33 @@ fn remove(name: &str) -> bool {
     if !single_threaded() {
         return false;
     }
+    overwrite(name);
     // SAFETY: this process has one thread, this one, and only this one could start another: nobody else reads or
     // writes the environment during the call.
     unsafe { std::env::remove_var(name) };
     true
+}
+
+/// Overwrites the value of every `name=value` with zeros, where it lies. Called with one thread only.
+#[allow(unsafe_code, reason = "the strings of the environment are reached through C's pointer to them alone")]
+fn overwrite(name: &str) {
+    unsafe extern "C" {
+        static environ: *const *mut c_char;
+    }
+    // SAFETY: POSIX has `environ` null or an array of pointers to strings, each ending in a zero byte, with a null
+    // pointer behind the last; they lie in the process's initial stack, which can be written. With one thread nobody
+    // changes the array or reads a string during the loop. What is written are the bytes of a value, not its end.
+    unsafe {
+        let mut entry = environ;
+        while !entry.is_null() && !(*entry).is_null() {
+            let text = CStr::from_ptr(*entry).to_bytes();
+            let (start, end) = (name.len() + 1, text.len());
+            if text.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"=")) {
+                (start..end).for_each(|at| (*entry).add(at).write_volatile(0));
+            }
+            entry = entry.add(1);
+        }
+    }
 }
 
 /// Whether the kernel knows one thread of this process; `false` where it cannot be asked.

@@ -16,7 +16,7 @@ async fn certified() -> House {
     house
 }
 
-fn private_key(house: &House, name: &str) -> PrivateKey {
+fn private_key(house: &House, name: &str) -> Box<PrivateKey> {
     parse(&std::fs::read(house.path(name)).unwrap(), None).unwrap()
 }
 

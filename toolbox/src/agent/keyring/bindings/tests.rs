@@ -9,7 +9,7 @@ fn host(seed: u8) -> PrivateKey {
 }
 
 fn bind(bindings: &mut Bindings, key: &PrivateKey, session: &[u8], forwarded: bool) -> Result<(), BindError> {
-    let signature = SealedKey::seal(key.clone()).unwrap().sign(session, 4).unwrap();
+    let signature = SealedKey::seal(key).unwrap().sign(session, 4).unwrap();
     let key = HostKey::from_blob(&key.public_key().to_bytes().unwrap()).unwrap();
     bindings.bind(Binding { key, session: session.to_vec(), forwarded }, &signature)
 }
@@ -74,7 +74,7 @@ fn identifiers_have_a_length() {
 
 #[test]
 fn only_the_host_keys_signature_over_the_session_counts() {
-    let signature = SealedKey::seal(host(1)).unwrap().sign(b"session", 0).unwrap();
+    let signature = SealedKey::seal(&host(1)).unwrap().sign(b"session", 0).unwrap();
     let [mut flipped, mut longer] = [signature.clone(), signature.clone()];
     flipped[30] ^= 1;
     longer.push(0);

@@ -20,7 +20,7 @@ fn bound(hops: &[(u8, bool)]) -> Bindings {
     let mut bindings = Bindings::default();
     for (number, (seed, forwarded)) in hops.iter().enumerate() {
         let session = vec![u8::try_from(number).unwrap() + 1; 32];
-        let signature = SealedKey::seal(host(*seed)).unwrap().sign(&session, 0).unwrap();
+        let signature = SealedKey::seal(&host(*seed)).unwrap().sign(&session, 0).unwrap();
         let key = HostKey::from_blob(&blob(*seed)).unwrap();
         bindings.bind(Binding { key, session, forwarded: *forwarded }, &signature).unwrap();
     }
