@@ -82,6 +82,8 @@ present() {
         compose)      find_compose ;;
         sshd)         has_daemon sshd ;;
         libc-headers) [[ -e /usr/include/stdlib.h ]] ;;
+        openssh-tests) [[ -e /usr/lib/openssh/regress/test-exec.sh ]] ;;
+        softhsm2)     has softhsm2-util ;;
         ca-certificates) [[ -s /etc/ssl/certs/ca-certificates.crt ]] ;;
         debian-keys)  [[ -d /usr/share/keyrings ]] && compgen -G '/usr/share/keyrings/debian-archive-*.gpg' >/dev/null ;;
         *)            has "$1" ;;

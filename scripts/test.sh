@@ -3,11 +3,13 @@
 # end-to-end tests, which call ./run.sh themselves. The test runner has the last word: nothing is printed after it.
 
 QUICK_TOOLS=(shellcheck cc libc-headers sshd ssh ssh-keygen)
+DEBIAN_TOOLS=(openssh-tests softhsm2)     # OpenSSH's own tests of an agent; elsewhere they are skipped
 FULL_TOOLS=(chromium chromedriver curl git ip)
 
 run_tests() {
     local tools=("${QUICK_TOOLS[@]}")
     [[ $QUICK = yes ]] || tools+=("${FULL_TOOLS[@]}")
+    ! is_debian || tools+=("${DEBIAN_TOOLS[@]}")
     need "Install what tests need" "${tools[@]}"
     prepare_engine
     prepare_cargo

@@ -7,6 +7,8 @@
 //!
 //! Absent on purpose: what user certificates permit. That is the server's business.
 
+use std::borrow::Cow;
+
 use base64ct::{Base64, Encoding as _};
 use russh::keys::signature::Verifier as _;
 use ssh_key::Signature;
@@ -67,6 +69,7 @@ pub struct Certificate {
     blob: Vec<u8>,
     plain: Vec<u8>,
     kind: Kind,
+    key_id: Vec<u8>,
     principals: Vec<Vec<u8>>,
     valid_after: u64,
     valid_before: u64,
@@ -119,6 +122,12 @@ impl Certificate {
         &self.plain
     }
 
+    /// What the authority calls the key; shown where it is not UTF-8 as far as it is.
+    #[must_use]
+    pub fn key_id(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.key_id)
+    }
+
     /// Whether it is a user's, to log in with.
     #[must_use]
     pub fn is_for_users(&self) -> bool {
@@ -159,7 +168,7 @@ impl Certificate {
         let plain = take_plain(&mut rest, plain_type, strings)?;
         let _serial = take_u64(&mut rest)?;
         let kind = take_kind(&mut rest)?;
-        let _key_id = take_string(&mut rest)?;
+        let key_id = take_string(&mut rest)?.to_vec();
         let principals = take_principals(&mut rest)?;
         let (valid_after, valid_before) = (take_u64(&mut rest)?, take_u64(&mut rest)?);
         let critical = take_options(&mut rest)?;
@@ -171,6 +180,7 @@ impl Certificate {
             blob: blob.to_vec(),
             plain,
             kind,
+            key_id,
             principals,
             valid_after,
             valid_before,

@@ -8,6 +8,7 @@
 //! | `keyfile` | private keys in: where a key's text comes from, what it means, passphrases |
 //! | `keyring` | identities, their terms, their lock and their signatures, without any protocol |
 //! | `protocol` | messages, one client's conversation, the socket and who may use it |
+//! | `client` | the other side: requests to an agent behind a socket |
 //! | `upstream` | the person's own agent, behind this one |
 //! | `certificate`, `fingerprint`, `pattern` | what OpenSSH means by these |
 //! | `askpass`, `settings` | whom to ask, and how to behave |
@@ -24,6 +25,7 @@
 
 mod askpass;
 mod certificate;
+pub mod client;
 mod expiry;
 mod fingerprint;
 #[expect(dead_code, reason = "the keyring does not hold such keys yet")]
@@ -43,7 +45,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ssh_key::PrivateKey;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::sync::Semaphore;
 
 pub use askpass::Askpass;
@@ -195,9 +197,17 @@ impl Agent {
         client
     }
 
-    /// Serves the clients of a socket until it is dropped.
-    pub async fn serve_unix(&self, socket: AgentSocket) {
-        socket::serve(self, socket).await;
+    /// Serves the clients of a socket for as long as it is polled; the socket goes with it.
+    ///
+    /// # Errors
+    /// The runtime cannot watch the socket.
+    pub async fn serve_unix(&self, socket: AgentSocket) -> Result<(), SocketError> {
+        socket::serve(self, socket).await
+    }
+
+    /// Serves one client until it is done. What it does wrong is its own loss.
+    pub async fn serve(&self, client: impl AsyncRead + AsyncWrite + Unpin) {
+        let _ = session::serve(self.clone(), client).await;
     }
 
     fn keyring(&self) -> MutexGuard<'_, Keyring> {

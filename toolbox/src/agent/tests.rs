@@ -44,9 +44,10 @@ impl House {
     fn with(settings: impl FnOnce(&std::path::Path) -> Settings) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let agent = Agent::with_settings(settings(directory.path()));
+        std::fs::create_dir(directory.path().join("run")).unwrap();
         let socket = AgentSocket::bind(&directory.path().join("run/socket")).unwrap();
         let serving = agent.clone();
-        let server = tokio::spawn(async move { serving.serve_unix(socket).await });
+        let server = tokio::spawn(async move { serving.serve_unix(socket).await.unwrap() });
         Self { directory, agent, server }
     }
 

@@ -1,5 +1,6 @@
 //! Arguments, as clap reads them. Compose's and Ansible's words where they have one.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -31,6 +32,9 @@ pub(super) enum Verb {
     Status(Status),
     /// Remove the project's containers and networks from the hosts
     Down(Down),
+    /// An SSH agent, with ssh-agent's options, and ssh-add's verbs for one that runs
+    #[command(disable_help_flag = true)]
+    Agent(Agent),
 }
 
 /// Which project, which hosts, which key.
@@ -123,6 +127,14 @@ pub(super) struct Down {
     /// Also remove named volumes, with what they hold
     #[arg(long, short)]
     pub(super) volumes: bool,
+}
+
+/// Arguments of `agent`, which it reads itself: they are ssh-agent's, and none of the deployer's.
+#[derive(Debug, Args)]
+pub(super) struct Agent {
+    /// See `toolbox agent --help`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    _arguments: Vec<OsString>,
 }
 
 /// How data is printed.

@@ -98,8 +98,20 @@ async fn fill(reading: Reading, upstream: Option<Upstream>) -> Result<Keys, Fail
     Ok(Keys { agent, named: reading.named })
 }
 
-/// The one place where what was loaded goes into the agent.
-async fn add(agent: &Agent, loaded: LoadedKey) -> Result<(), Failure> {
+/// The keys of these sources, for an agent that may start without any. With `or_nothing` an empty source is none: that
+/// is how compose.yaml says so.
+///
+/// # Errors
+/// Every key that cannot be read, as a problem of configuration.
+pub(super) async fn read_all(sources: Vec<KeySource>, or_nothing: bool, ui: &Ui) -> Result<Vec<LoadedKey>, Failures> {
+    let wanted = Wanted { sources, implied: or_nothing, may_lack: or_nothing };
+    let reading = reading::read(wanted, Vec::new(), Vec::new()).await?;
+    reading.warnings.iter().for_each(|warning| ui.say(&format!("warning: {warning}")));
+    Ok(reading.keys)
+}
+
+/// Puts what was loaded into the agent.
+pub(super) async fn add(agent: &Agent, loaded: LoadedKey) -> Result<(), Failure> {
     let LoadedKey { key, certificate, origin } = loaded;
     let added = match certificate {
         Some(certificate) => agent.add_certificate(certificate, key.clone(), AddOptions::default()).await,
@@ -117,7 +129,7 @@ fn sources(common: &Common, environment: Option<KeySource>) -> Wanted {
 }
 
 /// What is named: by arguments, else by the variable that holds a key, else by the one that names a file.
-fn given(keys: &[String], environment: Option<KeySource>) -> Vec<KeySource> {
+pub(super) fn given(keys: &[String], environment: Option<KeySource>) -> Vec<KeySource> {
     if !keys.is_empty() {
         return keys.iter().map(|argument| KeySource::from_argument(argument)).collect();
     }

@@ -2,6 +2,7 @@
 //!
 //! Absent on purpose: everything that is not about arguments, the environment or exit statuses.
 
+mod agent;
 mod args;
 mod begin;
 mod connect;
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::agent::{self, KeySource};
+use crate::agent::{KeySource, harden, wipe};
 use crate::ui::{self, Ui};
 
 use args::{Arguments, Verb};
@@ -30,9 +31,12 @@ use failure::Failures;
 /// Runs the command line; the process's exit code says how it ended.
 pub fn main() -> ExitCode {
     // Before anything secret is read.
-    let hardened = agent::harden();
+    let hardened = harden();
     // While there is one thread: a key in the environment is taken out of it.
     let key = KeySource::from_environment();
+    if let Some(asked) = agent::asked(std::env::args_os()) {
+        return agent::main(asked, key);
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(usage) => {
@@ -41,7 +45,7 @@ pub fn main() -> ExitCode {
             usage.exit()
         }
     };
-    start_tracing();
+    start_tracing("error");
     let ui = Ui::new(arguments.quiet);
     if let Err(error) = hardened {
         ui.say(&format!("warning: this process can be traced by others of its uid: {error}"));
@@ -61,7 +65,7 @@ pub fn main() -> ExitCode {
     // A prompt or a spool that is still being read does not hold the process, nor keep the terminal silent.
     runtime.shutdown_background();
     // Nor does a task that still holds the agent take a key along.
-    agent::wipe();
+    wipe();
     terminal.restore();
     status.into()
 }
@@ -73,16 +77,17 @@ async fn run(arguments: Arguments, key: Option<KeySource>, ui: Ui) -> Result<Exi
         Verb::Plan(verb) => plan::run(&common, &verb, key, ui).await,
         Verb::Status(verb) => status::run(&common, &verb, key, ui).await,
         Verb::Down(verb) => down::run(&common, &verb, key, ui).await,
+        Verb::Agent(_) => Err(agent::misplaced_options()),
     }
 }
 
-/// Diagnostics for developers, off unless `TOOLBOX_LOG` asks. Below info these libraries write whole requests, with
-/// what they sign and with services' environments, so that they are capped whatever is asked.
-fn start_tracing() {
+/// Diagnostics for developers, `default` unless `TOOLBOX_LOG` asks for others. Below info these libraries write whole
+/// requests, with what they sign and with services' environments, so that they are capped whatever is asked.
+fn start_tracing(default: &str) {
     use tracing_subscriber::filter::{EnvFilter, LevelFilter, filter_fn};
     use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
     use tracing_subscriber::util::SubscriberInitExt as _;
-    let asked = EnvFilter::try_from_env("TOOLBOX_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
+    let asked = EnvFilter::try_from_env("TOOLBOX_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let capped = filter_fn(|event| {
         let talkative = ["russh", "bollard", "hyper"].iter().any(|name| event.target().starts_with(name));
         !talkative || *event.level() <= LevelFilter::INFO

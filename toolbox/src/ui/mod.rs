@@ -33,8 +33,13 @@ impl Ui {
 
     /// Data, for whoever reads standard output. A closed pipe is no error: `toolbox plan | head` is fine.
     pub fn data(&self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    /// The same for what need not be UTF-8, as paths need not.
+    pub fn bytes(&self, bytes: &[u8]) {
         let mut out = std::io::stdout().lock();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        let _ = out.write_all(bytes).and_then(|()| out.flush());
     }
 
     /// A line for a person.

@@ -41,7 +41,7 @@ impl Agent {
     fn start(environment: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_toolbox"));
-        command.args(["agent", "-D", "-a"]).arg(directory.path().join("run/socket"));
+        command.args(["agent", "-D", "-a"]).arg(directory.path().join("socket"));
         command.envs(environment.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null());
         let agent = Self { child: command.spawn().unwrap(), directory };
         wait_for("the socket", || agent.socket().exists());
@@ -49,7 +49,7 @@ impl Agent {
     }
 
     fn socket(&self) -> PathBuf {
-        self.directory.path().join("run/socket")
+        self.directory.path().join("socket")
     }
 
     /// Runs a tool of OpenSSH's against it, which must succeed.
@@ -120,7 +120,6 @@ fn reaches(mut reached: impl FnMut() -> bool) -> bool {
 }
 
 #[test]
-#[ignore = "needs `toolbox agent`"]
 fn held_key_is_in_locked_memory_and_nowhere_else() {
     if !root("held_key") {
         return;
@@ -144,7 +143,6 @@ fn held_key_is_in_locked_memory_and_nowhere_else() {
 }
 
 #[test]
-#[ignore = "needs `toolbox agent`"]
 fn removed_keys_are_gone_from_memory() {
     if !root("removed_keys") {
         return;
@@ -188,7 +186,6 @@ fn sign_with_sha1(agent: &Agent, key: &KeyPair) {
 }
 
 #[test]
-#[ignore = "needs `toolbox agent`"]
 fn locking_keeps_keys_in_locked_memory_and_its_passphrase_nowhere() {
     if !root("locking") {
         return;
@@ -219,7 +216,6 @@ fn lock(agent: &Agent, option: &str, directory: &Path) {
 }
 
 #[test]
-#[ignore = "needs `toolbox agent`"]
 fn key_given_in_the_environment_is_in_locked_memory_only() {
     if !root("environment") {
         return;

@@ -14,6 +14,7 @@ pub(crate) mod connection;
 pub(crate) mod constraints;
 pub(crate) mod credential;
 pub(crate) mod frame;
+mod kind;
 mod locking;
 mod provider_requests;
 pub(crate) mod session;

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::connection::Connection;
 use super::frame::{Frame, FrameReader, Message};
 use super::wire::{self, AddKey, Answer, Refused, Request};
-use super::{locking, provider_requests, signing};
+use super::{kind, locking, provider_requests, signing};
 use crate::agent::keyring::{Identity, Keyring};
 use crate::agent::private_wire::private_key;
 use crate::agent::{AddError, Agent, upstream};
@@ -32,6 +32,7 @@ const QUICK_TO_DECODE: usize = 16 * 1024;
 pub(crate) async fn serve(agent: Agent, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     let (mut frames, mut connection) = (FrameReader::new(), Connection::new(agent.settings().upstream.clone()));
     while let Some(frame) = frames.read(&mut stream).await? {
+        tracing::debug!(request = kind::name(&frame), "answering");
         connection.relay.observe(&frame).await;
         respond(&agent, &mut connection, frame).await.write(&mut stream).await?;
     }

@@ -1,4 +1,9 @@
+use super::accept::may_speak;
 use super::*;
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().mode() & 0o7777
+}
 
 #[test]
 fn only_our_own_uid_and_root_may_speak() {
@@ -7,26 +12,28 @@ fn only_our_own_uid_and_root_may_speak() {
     }
 }
 
-#[tokio::test]
-async fn the_socket_is_ours_alone_and_goes_with_its_owner() {
+#[test]
+fn socket_and_directory_are_ours_alone_and_go_with_their_owner() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("agent/socket");
-    let socket = AgentSocket::bind(&path).unwrap();
-    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
-    assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+    let socket = AgentSocket::in_private_directory(directory.path()).unwrap();
+    let (path, made) = (socket.path().to_owned(), socket.path().parent().unwrap().to_owned());
+    assert_eq!((mode(&path), mode(&made)), (0o600, 0o700));
+    let name = made.file_name().unwrap().to_str().unwrap();
+    assert_eq!((name.len(), &name[..4]), (16, "ssh-"));
+    assert_eq!(path.file_name().unwrap().to_str().unwrap(), format!("agent.{}", std::process::id()));
     drop(socket);
-    assert!(!path.exists());
+    assert!(!made.exists());
 }
 
-#[tokio::test]
-async fn a_living_agent_is_left_alone_and_a_dead_one_replaced() {
+#[test]
+fn a_living_agent_is_left_alone_and_a_dead_one_replaced() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("run/socket");
+    let path = directory.path().join("socket");
     let socket = AgentSocket::bind(&path).unwrap();
     assert!(matches!(AgentSocket::bind(&path), Err(SocketError::Taken(_))));
     // What a killed process leaves: the file, and nobody behind it.
     drop(socket);
-    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    drop(UnixListener::bind(&path).unwrap());
     assert!(path.exists());
     let socket = AgentSocket::bind(&path).unwrap();
     fs::remove_file(&path).unwrap();
@@ -37,12 +44,28 @@ async fn a_living_agent_is_left_alone_and_a_dead_one_replaced() {
     assert_eq!(fs::read(&path).unwrap(), b"not a socket");
 }
 
-#[tokio::test]
-async fn a_directory_that_others_can_enter_is_refused() {
+#[test]
+fn paths_that_cannot_be_are_refused() {
     let directory = tempfile::tempdir().unwrap();
-    fs::set_permissions(directory.path(), Permissions::from_mode(0o711)).unwrap();
-    let refused = AgentSocket::bind(&directory.path().join("socket"));
-    assert!(matches!(refused, Err(SocketError::OpenDirectory { mode: 0o711, .. })));
     let long = directory.path().join("x".repeat(108));
     assert!(matches!(AgentSocket::bind(&long), Err(SocketError::TooLong(_))));
+    let nowhere = directory.path().join("no/socket");
+    assert!(matches!(AgentSocket::bind(&nowhere), Err(SocketError::System { .. })));
+    let refused = AgentSocket::in_private_directory(&directory.path().join("no"));
+    assert!(matches!(refused, Err(SocketError::Directory { .. })));
+}
+
+#[test]
+fn a_socket_that_was_handed_over_is_removed_by_its_new_owner_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = AgentSocket::in_private_directory(directory.path()).unwrap();
+    let heir = AgentSocket::inherited(socket.share().unwrap(), true).unwrap();
+    let made = socket.path().parent().unwrap().to_owned();
+    assert_eq!(heir.path(), socket.path());
+    socket.hand_over();
+    assert!(heir.path().exists());
+    drop(heir);
+    assert!(!made.exists());
+    let (stream, _other) = UnixStream::pair().unwrap();
+    assert!(matches!(AgentSocket::inherited(stream.into(), true), Err(SocketError::NotListening)));
 }

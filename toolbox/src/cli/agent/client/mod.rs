@@ -1,0 +1,86 @@
+//! `toolbox agent list | add | remove | lock | unlock`, for images without openssh-client.
+//!
+//! Contract: ssh-add's meanings, words and exit statuses: 0 done, 1 refused or nothing there, 2 no agent.
+//! The agent is the one that `SSH_AUTH_SOCK` names, ours or any other.
+//!
+//! Absent on purpose: tokens and FIDO keys (ssh-add's `-s`, `-e`, `-S`, `-K`), and `-T`.
+
+mod add;
+mod hops;
+mod list;
+mod lock;
+mod public;
+mod remove;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::agent::client::{Client, ClientError};
+use crate::cli::exit_status::ExitStatus;
+use crate::cli::failure::Failures;
+use crate::ui::Ui;
+
+use super::announce::SOCKET_VARIABLE;
+
+/// What an agent that runs can be asked.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Show its identities: fingerprints, or public keys with -L
+    List(list::List),
+    /// Give it keys [default: ~/.ssh/id_rsa, id_ecdsa, id_ed25519]
+    #[command(disable_help_flag = true)]
+    Add(add::Add),
+    /// Make it forget keys [default: those that add would give it]
+    Remove(remove::Remove),
+    /// Lock it with a passphrase: it shows and signs nothing until it is unlocked
+    Lock,
+    /// Unlock it
+    Unlock,
+}
+
+/// Asks the agent.
+///
+/// # Errors
+/// A problem of configuration, before it was asked anything.
+pub(super) fn run(verb: Verb, ui: Ui) -> Result<ExitCode, Failures> {
+    let mut client = match connect() {
+        Ok(client) => client,
+        Err(message) => {
+            ui.say(&message);
+            return Ok(ExitStatus::Configuration.into());
+        }
+    };
+    let done = match verb {
+        Verb::List(verb) => list::run(&mut client, &verb, ui),
+        Verb::Add(verb) => add::run(&mut client, &verb, ui)?,
+        Verb::Remove(verb) => remove::run(&mut client, &verb, ui),
+        Verb::Lock => lock::run(&mut client, true, ui),
+        Verb::Unlock => lock::run(&mut client, false, ui),
+    };
+    Ok(if done { ExitStatus::Done } else { ExitStatus::Failed }.into())
+}
+
+fn connect() -> Result<Client, String> {
+    let socket = std::env::var_os(SOCKET_VARIABLE)
+        .ok_or_else(|| "Could not open a connection to your authentication agent.".to_owned())?;
+    Client::connect(Path::new(&socket)).map_err(|error| match error {
+        ClientError::Unreachable(error) => format!("Error connecting to agent: {}", super::reason(&error)),
+        error => format!("Error connecting to agent: {error}"),
+    })
+}
+
+/// The files that ssh-add takes where none is named, as far as they are there.
+fn default_files() -> Vec<PathBuf> {
+    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+    let files = ["id_rsa", "id_ecdsa", "id_ed25519"].map(|name| home.join(".ssh").join(name));
+    files.into_iter().filter(|file| file.exists()).collect()
+}
+
+/// `FILE-cert.pub`, where a key's certificate lies.
+fn certificate_of(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push("-cert.pub");
+    name.into()
+}
