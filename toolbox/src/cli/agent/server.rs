@@ -37,6 +37,9 @@ const LOOK_FOR_PARENT: Duration = Duration::from_secs(1);
 /// Room for a thread that does nothing but wait, in bytes.
 const WATCHER_STACK: usize = 64 * 1024;
 
+/// Threads that may wait for a person or digest a passphrase while others make signatures.
+const WAITING_THREADS: usize = 2;
+
 /// The agent's runtime.
 ///
 /// # Errors
@@ -49,7 +52,9 @@ pub(super) fn runtime() -> io::Result<Runtime> {
     if SERVING_THREADS > 1 {
         builder.worker_threads(SERVING_THREADS);
     }
-    builder.enable_all().build()
+    // Each of these threads has a stack and a heap of its own: more than the processors can use are memory without use.
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    builder.max_blocking_threads(processors + WAITING_THREADS).enable_all().build()
 }
 
 /// Whether this process was started to be an agent's. The variable alone does not say so: what an agent starts has it
