@@ -95,14 +95,6 @@ impl Askpass {
     }
 }
 
-#[cfg(test)]
-impl Askpass {
-    /// A program of a test's.
-    pub(in crate::agent) fn at(program: impl Into<OsString>) -> Self {
-        Self { program: program.into(), preferred: false }
-    }
-}
-
 fn first_line(mut answer: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
     let end = answer.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(answer.len());
     answer[end..].zeroize();

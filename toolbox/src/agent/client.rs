@@ -5,6 +5,7 @@
 //! answers is waited for: it may be asking a person.
 //!
 //! Absent on purpose: signatures (the deployer makes them through russh's client) and tokens.
+//!
 //! The protocol: draft-ietf-sshm-ssh-agent; OpenSSH's PROTOCOL.agent for destination constraints.
 
 use std::io::{self, Read as _, Write as _};
@@ -20,8 +21,11 @@ use super::private_wire::{put_string, take_string};
 use super::protocol::LONGEST_FRAME;
 use super::{Certificate, Identity};
 
+mod constraints;
 #[cfg(test)]
 mod tests;
+
+pub use constraints::{Constraints, Hop, HopHost};
 
 /// Room for the longest key at once, which is rsa of 16384 bits: a buffer that grows would leave copies behind.
 const LONGEST_PAIR: usize = 16 * 1024;
@@ -44,37 +48,6 @@ pub enum ClientError {
     /// The key has no form in the protocol.
     #[error("the key cannot be sent to an agent")]
     Unsendable,
-}
-
-/// The conditions under which an agent is to keep a key.
-#[derive(Clone, Debug, Default)]
-pub struct Constraints {
-    /// Seconds until it is removed.
-    pub lifetime: Option<u32>,
-    /// Whether each use has to be confirmed.
-    pub confirm: bool,
-    /// Where it may be used; empty is everywhere.
-    pub destinations: Vec<Hop>,
-}
-
-/// One permitted hop of `restrict-destination-v00@openssh.com`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hop {
-    /// The host that the agent is forwarded to; `None` is the agent's own machine.
-    pub from: Option<HopHost>,
-    /// The host that is logged in to.
-    pub to: HopHost,
-    /// The user there; `None` is any.
-    pub user: Option<String>,
-}
-
-/// A host and how it proves that it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HopHost {
-    /// Its name, which agents only show.
-    pub name: String,
-    /// Its host keys in SSH's wire form, and whether they are those of an authority that signs its certificates.
-    pub keys: Vec<(Vec<u8>, bool)>,
 }
 
 /// A conversation with an agent.
@@ -146,7 +119,8 @@ impl Client {
     }
 
     fn add_pair(&mut self, pair: &[u8], key: &PrivateKey, constraints: &Constraints) -> Result<(), ClientError> {
-        let (comment, conditions) = (key.comment().as_bytes(), encoded(constraints));
+        let conditions = constraints.encoded(key).ok_or(ClientError::Unsendable)?;
+        let comment = key.comment().as_bytes();
         let mut body = Zeroizing::new(Vec::with_capacity(1 + pair.len() + 4 + comment.len() + conditions.len()));
         body.push(if conditions.is_empty() { 17 } else { 25 });
         body.extend(pair);
@@ -237,7 +211,7 @@ fn encoded_pair(key: &PrivateKey) -> Result<Zeroizing<Vec<u8>>, ClientError> {
 /// half is written with its public one before it even there.)
 fn private_part(mut pair: &[u8]) -> Option<&[u8]> {
     let said = match take_string(&mut pair)? {
-        b"ssh-ed25519" => 0,
+        b"ssh-ed25519" | b"sk-ssh-ed25519@openssh.com" => 0,
         // rsa: n and e; ecdsa: the curve and the point.
         _ => 2,
     };
@@ -252,46 +226,4 @@ fn refused_or_malformed(answer: &[u8]) -> ClientError {
         [5] => ClientError::Refused,
         _ => ClientError::Malformed,
     }
-}
-
-fn encoded(constraints: &Constraints) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if let Some(seconds) = constraints.lifetime {
-        bytes.push(1);
-        bytes.extend(seconds.to_be_bytes());
-    }
-    if constraints.confirm {
-        bytes.push(2);
-    }
-    if !constraints.destinations.is_empty() {
-        let mut hops = Vec::new();
-        for hop in &constraints.destinations {
-            put_string(&mut hops, &encoded_hop(hop));
-        }
-        bytes.push(255);
-        put_string(&mut bytes, b"restrict-destination-v00@openssh.com");
-        put_string(&mut bytes, &hops);
-    }
-    bytes
-}
-
-/// `string from, string to, string reserved`; each end is `string user, string host, string reserved, keys`.
-fn encoded_hop(hop: &Hop) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    put_string(&mut bytes, &encoded_end("", hop.from.as_ref()));
-    put_string(&mut bytes, &encoded_end(hop.user.as_deref().unwrap_or_default(), Some(&hop.to)));
-    put_string(&mut bytes, b"");
-    bytes
-}
-
-fn encoded_end(user: &str, host: Option<&HopHost>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    put_string(&mut bytes, user.as_bytes());
-    put_string(&mut bytes, host.map_or("", |host| &host.name).as_bytes());
-    put_string(&mut bytes, b"");
-    for (key, authority) in host.iter().flat_map(|host| &host.keys) {
-        put_string(&mut bytes, key);
-        bytes.push(u8::from(*authority));
-    }
-    bytes
 }

@@ -6,6 +6,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `keyfile` | private keys in: where a key's text comes from, what it means, passphrases |
+//! | `helper` | keys in devices: FIDO keys and PKCS#11 tokens, through OpenSSH's helper programs |
 //! | `keyring` | identities, their terms, their lock and their signatures, without any protocol |
 //! | `protocol` | messages, one client's conversation, the socket and who may use it |
 //! | `client` | the other side: requests to an agent behind a socket |
@@ -16,8 +17,7 @@
 //! | `memory` | what keeps secrets from lying about |
 //! | `private_wire` | strings and private keys in SSH's wire form |
 //!
-//! Absent on purpose, and refused when a client asks: FIDO keys and PKCS#11 tokens. Not yet done: locked memory and a
-//! process that cannot be dumped.
+//! Not yet done: locked memory and a process that cannot be dumped.
 //!
 //! Log: russh's agent client writes requests and identities to the `log` at debug level (`russh::keys::agent`); whoever
 //! starts tracing caps that target at info. This module logs what was refused and why, at debug level, and never a
@@ -28,7 +28,6 @@ mod certificate;
 pub mod client;
 mod expiry;
 mod fingerprint;
-#[expect(dead_code, reason = "the keyring does not hold such keys yet")]
 mod helper;
 mod keyfile;
 mod keyring;
@@ -41,6 +40,8 @@ mod settings;
 mod tests;
 mod upstream;
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -64,6 +65,7 @@ pub use protocol::socket::{AgentSocket, SocketError};
 pub use settings::{FingerprintHash, Settings};
 pub use upstream::{SOCKET_VARIABLE, Upstream, UpstreamError};
 
+use helper::{FidoKey, FidoProvider, FidoWire, TokenKey};
 use keyring::{Bindings, Checked, Destination, Keyring, Terms};
 use memory::scrub::scrubbed_deep;
 use protocol::{session, socket};
@@ -81,6 +83,9 @@ pub struct AddOptions {
     pub lifetime: Option<Duration>,
     /// Whether each use must be confirmed, through [`Settings::askpass`].
     pub confirm: bool,
+    /// For a FIDO key: the library that speaks with its device, as `SSH_SK_PROVIDER` names it; `None` and `internal` are
+    /// the helper's own way over USB. The caller's word counts: [`Settings::allowed_providers`] is for clients.
+    pub provider: Option<OsString>,
 }
 
 /// The agent. Clones are the same agent; its keys are gone when the last clone and the last client are.
@@ -155,7 +160,7 @@ impl Agent {
     /// # Errors
     /// [`AddError`]; the key is zeroed then.
     pub async fn add_with(&self, key: Box<PrivateKey>, options: AddOptions) -> Result<(), AddError> {
-        self.insert(|| Ok(key), None, options, Vec::new(), &Bindings::default()).await
+        self.insert_own(key, None, options).await
     }
 
     /// Adds a certificate with its private key: an identity of its own beside the plain key, with the key's comment.
@@ -169,7 +174,7 @@ impl Agent {
         key: Box<PrivateKey>,
         options: AddOptions,
     ) -> Result<(), AddError> {
-        self.insert(|| Ok(key), Some(certificate), options, Vec::new(), &Bindings::default()).await
+        self.insert_own(key, Some(certificate), options).await
     }
 
     /// The public sides of what it holds, in the order of adding; none while locked.
@@ -214,6 +219,22 @@ impl Agent {
         self.shared.keyring()
     }
 
+    /// Checks and adds what the agent's own process brings.
+    async fn insert_own(
+        &self,
+        key: Box<PrivateKey>,
+        certificate: Option<Certificate>,
+        options: AddOptions,
+    ) -> Result<(), AddError> {
+        match FidoWire::of(&key) {
+            None => self.insert(|| Ok(key), certificate, options, Vec::new(), &Bindings::default()).await,
+            Some(wire) => {
+                let checked = fido(wire, &key, certificate.as_ref(), options.provider.as_ref())?;
+                self.hold(checked, options, Vec::new(), &Bindings::default())
+            }
+        }
+    }
+
     /// Checks and adds what a client with these bindings brings. The key is made where it is sealed, off the runtime's
     /// threads, so that its bytes are moved about as little as can be.
     async fn insert(
@@ -237,18 +258,58 @@ impl Agent {
         destinations: Vec<Destination>,
         bindings: &Bindings,
     ) -> Result<(), AddError> {
-        if options.confirm && self.settings().askpass.is_none() {
-            return Err(AddError::NobodyToAsk);
-        }
         let now = Instant::now();
-        let lifetime = options.lifetime.or(self.settings().default_lifetime);
-        // A lifetime past the clock's end is for ever.
-        let expires = lifetime.and_then(|lifetime| now.checked_add(lifetime));
-        let terms = Terms { expires, confirm: options.confirm, destinations };
+        let terms = self.terms(&options, destinations, now)?;
         self.keyring().add(checked, terms, bindings, now)?;
         expiry::arm(&self.shared);
         Ok(())
     }
+
+    /// What identities that come at `now` are held on.
+    fn terms(&self, options: &AddOptions, destinations: Vec<Destination>, now: Instant) -> Result<Terms, AddError> {
+        if options.confirm && self.settings().askpass.is_none() {
+            return Err(AddError::NobodyToAsk);
+        }
+        let lifetime = options.lifetime.or(self.settings().default_lifetime);
+        // A lifetime past the clock's end is for ever.
+        let expires = lifetime.and_then(|lifetime| now.checked_add(lifetime));
+        Ok(Terms { expires, confirm: options.confirm, destinations })
+    }
+
+    /// Adds those of a token's keys that are not there yet; says how many were added.
+    fn hold_token(&self, keys: Vec<TokenKey>, terms: &Terms) -> Result<usize, AddError> {
+        let mut keyring = self.keyring();
+        let mut added = 0;
+        for key in keys {
+            match keyring.add_new(Checked::token(key), terms.clone(), Instant::now()) {
+                Ok(new) => added += usize::from(new),
+                // What is there stays, as in OpenSSH's agent.
+                Err(why) if added > 0 => {
+                    tracing::warn!(%why, added, "not all keys of a token were added");
+                    break;
+                }
+                Err(why) => return Err(why),
+            }
+        }
+        drop(keyring);
+        expiry::arm(&self.shared);
+        Ok(added)
+    }
+}
+
+/// Checks a FIDO key out of a file.
+fn fido(
+    wire: FidoWire,
+    key: &PrivateKey,
+    certificate: Option<&Certificate>,
+    provider: Option<&OsString>,
+) -> Result<Checked, AddError> {
+    let wire = match certificate {
+        Some(certificate) => wire.certified(certificate).ok_or(AddError::OtherCertificate)?,
+        None => wire,
+    };
+    let provider = FidoProvider::trusted(provider.map_or(b"internal", |name| name.as_bytes()))?;
+    Ok(Checked::fido(FidoKey::new(wire, provider)?, key.comment().as_bytes().to_vec()))
 }
 
 impl std::fmt::Debug for Agent {

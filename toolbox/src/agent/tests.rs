@@ -16,7 +16,9 @@ use super::*;
 mod certificates;
 mod confirm;
 mod destinations;
+mod fido;
 mod protocol;
+mod tokens;
 
 /// The types of key, as `ssh-keygen` names them.
 const TYPES: [&[&str]; 5] =
@@ -118,6 +120,19 @@ impl House {
         let text = std::fs::read_to_string(self.path(name)).unwrap();
         base64ct::Base64::decode_vec(text.split(' ').nth(1).unwrap()).unwrap()
     }
+}
+
+/// Set in a process that a test has started for itself; names its directory.
+const INSIDE: &str = "TOOLBOX_TEST_INSIDE";
+
+/// Runs a test of this module again, in a process with these variables: helpers inherit the agent's environment, and a
+/// process with threads cannot change its own.
+fn again(test: &str, directory: &std::path::Path, variables: &[(&str, &std::path::Path)]) {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", &format!("agent::tests::{test}"), "--nocapture"]).env(INSIDE, directory);
+    let output = command.envs(variables.iter().copied()).output().unwrap();
+    let (told, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && told.contains("1 passed"), "{told}{error}");
 }
 
 /// Sends one message.

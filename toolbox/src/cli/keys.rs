@@ -5,10 +5,11 @@
 //! person's own agent (`SSH_AUTH_SOCK`) is looked at first, unless `--no-upstream` forbids it: where it gives nothing that
 //! is a warning, and an error only where there is no other key.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::agent::{
-    AddOptions, Agent, Identity, KeySource, LoadedKey, SOCKET_VARIABLE, Settings, Upstream, UpstreamError,
+    AddOptions, Agent, Askpass, Identity, KeySource, LoadedKey, SOCKET_VARIABLE, Settings, Upstream, UpstreamError,
 };
 use crate::inventory::Host;
 use crate::ssh::AgentDialer;
@@ -26,6 +27,8 @@ use reading::{Reading, Wanted};
 
 /// The variable that names a key file.
 const FILE_VARIABLE: &str = "TOOLBOX_SSH_KEY_FILE";
+/// The variable that names the library of FIDO devices, as OpenSSH's tools have it.
+const FIDO_VARIABLE: &str = "SSH_SK_PROVIDER";
 
 /// The agent with every key, and what is offered first where.
 pub(super) struct Keys {
@@ -83,7 +86,9 @@ fn settle(
 }
 
 async fn fill(reading: Reading, upstream: Option<Upstream>) -> Result<Keys, Failures> {
-    let agent = Agent::with_settings(Settings { upstream, ..Settings::default() });
+    // A FIDO device may want its PIN.
+    let askpass = Askpass::from_environment();
+    let agent = Agent::with_settings(Settings { upstream, askpass, ..Settings::default() });
     let mut failures = Vec::new();
     for loaded in reading.keys {
         failures.extend(add(&agent, loaded).await.err());
@@ -113,15 +118,21 @@ pub(super) async fn read_all(sources: Vec<KeySource>, or_nothing: bool, ui: &Ui)
 /// Puts what was loaded into the agent.
 pub(super) async fn add(agent: &Agent, loaded: LoadedKey) -> Result<(), Failure> {
     let LoadedKey { key, certificate, origin } = loaded;
+    let options = AddOptions { provider: fido_provider(), ..AddOptions::default() };
     let added = match certificate {
-        Some(certificate) => agent.add_certificate(certificate, key.clone(), AddOptions::default()).await,
+        Some(certificate) => agent.add_certificate(certificate, key.clone(), options.clone()).await,
         None => Ok(()),
     };
     let added = match added {
-        Ok(()) => agent.add(key, None).await,
+        Ok(()) => agent.add_with(key, options).await,
         failed => failed,
     };
     added.map_err(|error| Failure::text(format!("{origin}: {error}"), None))
+}
+
+/// The library that speaks with FIDO devices, where it is not OpenSSH's own.
+pub(super) fn fido_provider() -> Option<OsString> {
+    std::env::var_os(FIDO_VARIABLE).filter(|name| !name.is_empty())
 }
 
 fn sources(common: &Common, environment: Option<KeySource>) -> Wanted {

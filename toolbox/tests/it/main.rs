@@ -23,6 +23,7 @@ mod project;
 mod ssh;
 mod ssh_channels;
 mod ssh_exec;
+mod ssh_fido;
 mod ssh_host_keys;
 mod sshd;
 mod upstream;

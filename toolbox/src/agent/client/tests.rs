@@ -35,14 +35,16 @@ fn answers_that_lie_are_malformed_and_allocate_nothing() {
 
 #[test]
 fn a_hop_is_written_as_openssh_reads_it() {
-    let to = HopHost { name: "b".into(), keys: vec![(vec![1, 2], true)] };
+    let blob = [frame(b"ssh-ed25519"), frame(&[7; 32])].concat();
+    let to = HopHost { name: "b".into(), keys: vec![(blob.clone(), true)] };
     let hop = Hop { from: None, to, user: Some("u".into()) };
-    let from = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    let to = [0, 0, 0, 1, b'u', 0, 0, 0, 1, b'b', 0, 0, 0, 0, 0, 0, 0, 2, 1, 2, 1];
-    assert_eq!(encoded_hop(&hop), [&frame(&from)[..], &frame(&to), &frame(&[])].concat());
-    let constraints = Constraints { lifetime: Some(7), confirm: true, destinations: vec![hop.clone()] };
-    let inner = frame(&encoded_hop(&hop));
-    let expected = [&[1, 0, 0, 0, 7, 2, 255][..], &frame(b"restrict-destination-v00@openssh.com"), &frame(&inner)];
-    assert_eq!(encoded(&constraints), expected.concat());
-    assert!(encoded(&Constraints::default()).is_empty());
+    let constraints = Constraints { lifetime: Some(7), confirm: true, destinations: vec![hop], provider: None };
+    let from = frame(&[0; 12]);
+    let to = frame(&[&frame(b"u")[..], &frame(b"b"), &frame(&[]), &frame(&blob), &[1]].concat());
+    let hops = frame(&[from, to, frame(&[])].concat());
+    let expected = [&[1, 0, 0, 0, 7, 2, 255][..], &frame(b"restrict-destination-v00@openssh.com"), &frame(&hops)];
+    let seed = ssh_key::private::Ed25519Keypair::from_seed(&[1; 32]);
+    let key = PrivateKey::from(seed);
+    assert_eq!(constraints.encoded(&key).unwrap(), expected.concat());
+    assert!(Constraints::default().encoded(&key).unwrap().is_empty());
 }

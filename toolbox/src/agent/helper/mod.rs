@@ -19,24 +19,21 @@ mod process;
 mod providers;
 mod sk;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use russh::keys::signature::Verifier as _;
+use ssh_key::Signature;
 use ssh_key::public::KeyData;
-use ssh_key::{Certificate, PublicKey, Signature};
 use thiserror::Error;
 
-#[expect(unused_imports, reason = "the keyring does not hold such keys yet")]
-pub(crate) use {
-    pkcs11::{TokenKey, TokenProvider, identities},
-    providers::{FidoProvider, Library},
-    sk::FidoKey,
-    sk::wire::FidoWire,
-};
+pub(crate) use pkcs11::{TokenKey, TokenProvider, identities};
+pub(crate) use providers::{FidoProvider, Library, is_internal};
+pub(crate) use sk::FidoKey;
+pub(crate) use sk::wire::FidoWire;
 
 /// How long a helper may take for one answer. A person may have to find the device, touch it, or type on its keypad.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -93,14 +90,6 @@ pub(crate) enum HelperError {
     Gone { library: String },
     #[error("the signature that came back is not one by this key")]
     WrongSignature,
-}
-
-/// The plain public key of a public key blob or certificate blob.
-fn plain_key(blob: &[u8]) -> Option<KeyData> {
-    match PublicKey::from_bytes(blob) {
-        Ok(key) if !key.key_data().is_certificate() => Some(key.into()),
-        _ => Certificate::from_bytes(blob).ok().map(|certificate| certificate.public_key().clone()),
-    }
 }
 
 /// Passes a signature blob on if it is one by that key over that data.

@@ -9,7 +9,6 @@
 
 use std::sync::Arc;
 
-use ssh_key::Certificate;
 use ssh_key::public::KeyData;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
@@ -17,7 +16,8 @@ use zeroize::Zeroizing;
 
 use super::process::{Helper, Kind, Program, put_text};
 use super::providers::Library;
-use super::{HelperError, plain_key, verified};
+use super::{HelperError, verified};
+use crate::agent::certificate::{Certificate, public_key};
 use crate::agent::private_wire::take_string;
 use dialect::Dialect;
 
@@ -200,7 +200,7 @@ fn take_keys(number: u32, mut reader: &[u8], library: &Library) -> Option<Vec<Sh
             label => String::from_utf8_lossy(label).into_owned(),
         };
         let new = !shown.iter().any(|(known, _, _)| known == blob);
-        if let Some(key) = plain_key(blob).filter(|_| new) {
+        if let Some(key) = public_key(blob).filter(|_| new) {
             shown.push((blob.to_vec(), key, label));
         }
     }
@@ -248,6 +248,11 @@ impl TokenKey {
         &self.blob
     }
 
+    /// The public key without its certificate, in SSH's wire form.
+    pub(crate) fn plain_key(&self) -> &[u8] {
+        &self.public
+    }
+
     /// What it is listed with as its comment.
     pub(crate) fn label(&self) -> &str {
         &self.label
@@ -266,16 +271,16 @@ impl TokenKey {
         self.provider.sign(&self.public, &self.plain, data, flags).await
     }
 
-    /// The same key, listed as a certificate of it; `None` if it is another key's, or no certificate.
-    fn certified(&self, certificate: &[u8]) -> Option<Self> {
-        let parsed = Certificate::from_bytes(certificate).ok()?;
-        (*parsed.public_key() == self.plain).then(|| Self { blob: certificate.to_vec(), ..self.clone() })
+    /// The same key, listed as a certificate of it; `None` if it is another key's.
+    fn certified(&self, certificate: &Certificate) -> Option<Self> {
+        let is_ours = public_key(certificate.plain_key()).as_ref() == Some(&self.plain);
+        is_ours.then(|| Self { blob: certificate.blob().to_vec(), ..self.clone() })
     }
 }
 
 /// What a token's keys are listed as, in OpenSSH's order: each key's certificates among those that the adder gave, then
 /// the key itself, unless only certificates are wanted. Certificates of other keys are left out.
-pub(crate) fn identities(keys: &[TokenKey], certificates: &[Vec<u8>], only_certificates: bool) -> Vec<TokenKey> {
+pub(crate) fn identities(keys: &[TokenKey], certificates: &[Certificate], only_certificates: bool) -> Vec<TokenKey> {
     let mut identities = Vec::new();
     for key in keys {
         identities.extend(certificates.iter().filter_map(|certificate| key.certified(certificate)));

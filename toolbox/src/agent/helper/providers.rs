@@ -12,6 +12,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::HelperError;
+use crate::agent::pattern;
 
 #[cfg(test)]
 mod tests;
@@ -72,9 +73,20 @@ impl FidoProvider {
     /// # Errors
     /// As [`Library::allowed`].
     pub(crate) fn allowed(name: &[u8], list: &str) -> Result<Self, HelperError> {
-        match name.eq_ignore_ascii_case(b"internal") {
+        match is_internal(name) {
             true => Ok(Self::Internal),
             false => Library::allowed(name, list).map(Self::Library),
+        }
+    }
+
+    /// What the agent's own person names: no list is asked.
+    ///
+    /// # Errors
+    /// The library does not exist.
+    pub(crate) fn trusted(name: &[u8]) -> Result<Self, HelperError> {
+        match is_internal(name) {
+            true => Ok(Self::Internal),
+            false => Library::named(name).map(Self::Library),
         }
     }
 
@@ -95,6 +107,11 @@ impl std::fmt::Display for FidoProvider {
     }
 }
 
+/// Whether a provider's name stands for the helper itself, so that no library is loaded.
+pub(crate) fn is_internal(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"internal")
+}
+
 /// Whether a pattern list matches.
 pub(crate) fn matches(text: &[u8], list: &str) -> bool {
     let mut found = false;
@@ -106,7 +123,7 @@ pub(crate) fn matches(text: &[u8], list: &str) -> bool {
         if pattern.len() > LONGEST_PATTERN {
             return false;
         }
-        if matches_one(text, pattern.as_bytes()) {
+        if pattern::matches(text, pattern.as_bytes()) {
             if negated {
                 return false;
             }
@@ -114,26 +131,4 @@ pub(crate) fn matches(text: &[u8], list: &str) -> bool {
         }
     }
     found
-}
-
-/// Goes back to the last star only: the time is bounded by both lengths multiplied, whatever the stars.
-fn matches_one(text: &[u8], pattern: &[u8]) -> bool {
-    let (mut at, mut place) = (0, 0);
-    // Where the last star stands, and how much of the text it has eaten up to.
-    let mut star: Option<(usize, usize)> = None;
-    while at < text.len() {
-        match pattern.get(place) {
-            Some(b'*') => {
-                star = Some((place, at));
-                place += 1;
-            }
-            Some(wanted) if *wanted == b'?' || *wanted == text[at] => (at, place) = (at + 1, place + 1),
-            _ => {
-                let Some((behind, eaten)) = star else { return false };
-                star = Some((behind, eaten + 1));
-                (at, place) = (eaten + 1, behind + 1);
-            }
-        }
-    }
-    pattern[place..].iter().all(|rest| *rest == b'*')
 }

@@ -14,7 +14,8 @@ use zeroize::Zeroizing;
 
 use super::process::{Helper, Kind, Program, put_text};
 use super::providers::{FidoProvider, matches};
-use super::{HelperError, plain_key, verified};
+use super::{HelperError, verified};
+use crate::agent::certificate::public_key;
 use crate::agent::private_wire::{put_string, take_string};
 use crate::agent::settings::Settings;
 use wire::FidoWire;
@@ -51,13 +52,18 @@ impl FidoKey {
     /// The helper is not installed, or the key is damaged.
     pub(crate) fn new(wire: FidoWire, provider: FidoProvider) -> Result<Self, HelperError> {
         Program::find(Kind::Fido)?;
-        let plain = plain_key(&wire.blob).ok_or(HelperError::NotFido)?;
+        let plain = public_key(&wire.plain).ok_or(HelperError::NotFido)?;
         Ok(Self { provider, wire, plain })
     }
 
     /// The public key, or the certificate, in SSH's wire form.
     pub(crate) fn blob(&self) -> &[u8] {
-        &self.wire.blob
+        self.wire.blob()
+    }
+
+    /// The public key without its certificate, in SSH's wire form.
+    pub(crate) fn plain_key(&self) -> &[u8] {
+        self.wire.plain_key()
     }
 
     /// Signs `data`: the signature in SSH's wire form, verified. `purpose` is a line for the notice, such as for

@@ -4,11 +4,18 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use base64ct::Encoding as _;
 use ssh_key::public::KeyData;
 use ssh_key::{HashAlg, LineEnding, Signature, SshSig};
 use tempfile::TempDir;
 
 use super::process::{Kind, Program};
+
+/// A FIDO device in software, of Debian's package openssh-tests.
+pub(crate) const DUMMY: &str = "/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so";
+/// A token in software, of Debian's package softhsm2.
+pub(crate) const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";
+pub(crate) const PIN: &str = "24680";
 
 /// A shell script in the place of a helper.
 pub(super) fn script(directory: &Path, name: &str, text: &str) -> PathBuf {
@@ -56,8 +63,44 @@ pub(super) fn done(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// A token with a key of each type; its configuration is beside it.
+pub(crate) fn token() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    std::fs::create_dir(path("tokens")).unwrap();
+    let settings = format!("directories.tokendir = {}\nobjectstore.backend = file\n", path("tokens").display());
+    std::fs::write(path("softhsm2.conf"), settings).unwrap();
+    let util = || {
+        let mut command = Command::new("softhsm2-util");
+        command.env("SOFTHSM2_CONF", path("softhsm2.conf"));
+        command
+    };
+    done(util().args(["--init-token", "--free", "--label", "t", "--pin", PIN, "--so-pin", PIN]));
+    for (id, kind) in [["rsa", "2048"], ["ecdsa", "256"], ["ecdsa", "384"], ["ecdsa", "521"]].iter().enumerate() {
+        let file = path(kind[1]);
+        done(
+            Command::new("ssh-keygen")
+                .args(["-q", "-N", "", "-m", "PKCS8", "-t", kind[0], "-b", kind[1], "-f"])
+                .arg(&file),
+        );
+        let (label, id) = (format!("key {}", kind[1]), format!("0{id}"));
+        done(util().args(["--token", "t", "--pin", PIN, "--label", &label, "--id", &id, "--import"]).arg(&file));
+    }
+    // ssh-keygen writes no PKCS#8 of this type.
+    let sevens = [b"\x30\x2e\x02\x01\0\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20", &[7; 32][..]].concat();
+    let text = base64ct::Base64::encode_string(&sevens);
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n");
+    std::fs::write(path("ed25519"), pem).unwrap();
+    done(
+        util()
+            .args(["--token", "t", "--pin", PIN, "--label", "key ed25519", "--id", "09", "--import"])
+            .arg(path("ed25519")),
+    );
+    directory
+}
+
 /// Says why a test does nothing here.
-pub(super) fn is_missing(path: &str) -> bool {
+pub(crate) fn is_missing(path: &str) -> bool {
     let missing = !Path::new(path).exists();
     if missing {
         use std::io::Write as _;

@@ -1,12 +1,11 @@
 //! Private keys in: OpenSSH, PKCS#8 and PEM (PKCS#1, SEC1), plain or encrypted.
 //!
-//! Contract: [`parse`] either gives a key, or says which of the things that go wrong with key files went wrong. No error
-//! holds a byte of the key or of the passphrase. A FIDO (`sk-`) key's file holds a handle and no secret; it is read as
-//! it stands, and who adds it to an agent sees to it that the token can be asked.
+//! Contract: [`parse`] either gives a key that [`Agent::add_with`](crate::agent::Agent::add_with) takes, or says which of
+//! the things that go wrong with key files went wrong. No error holds a byte of the key or of the passphrase.
 //!
-//! Read: ed25519, ecdsa (nistp256, nistp384, nistp521), rsa, and FIDO's ed25519 and ecdsa. OpenSSH's format with bcrypt
-//! and any of aes-cbc, aes-ctr, aes-gcm, chacha20-poly1305; PKCS#8 with PBES2 (PBKDF2 or scrypt, AES); old PEM with
-//! AES-CBC. Refused by name: dsa, PuTTY files, 3DES and DES, PBES1, SSH2 (ssh.com) files, DER without armour.
+//! Read: ed25519, ecdsa (nistp256, nistp384, nistp521), rsa and FIDO (`sk-`) keys. OpenSSH's format with bcrypt and any
+//! of aes-cbc, aes-ctr, aes-gcm, chacha20-poly1305; PKCS#8 with PBES2 (PBKDF2 or scrypt, AES); old PEM with AES-CBC.
+//! Refused by name: dsa, PuTTY files, 3DES and DES, PBES1, SSH2 (ssh.com) files, DER without armour.
 
 use pkcs8::der::{Decode as _, ErrorKind, SecretDocument, SliceReader, asn1::AnyRef, asn1::OctetStringRef};
 use pkcs8::{AlgorithmIdentifierRef, EncryptedPrivateKeyInfoRef, ObjectIdentifier, PrivateKeyInfoRef, pkcs5};
@@ -214,8 +213,11 @@ fn damaged(form: Form, error: &dyn std::fmt::Display) -> KeyError {
 /// Refuses the types that parse and that no agent of today signs with.
 fn known(key: PrivateKey) -> Result<PrivateKey, KeyError> {
     match key.algorithm() {
-        Algorithm::Ed25519 | Algorithm::Ecdsa { .. } | Algorithm::Rsa { .. } => Ok(key),
-        Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256 => Ok(key),
+        Algorithm::Ed25519
+        | Algorithm::Ecdsa { .. }
+        | Algorithm::Rsa { .. }
+        | Algorithm::SkEd25519
+        | Algorithm::SkEcdsaSha2NistP256 => Ok(key),
         other => Err(KeyError::UnsupportedType(other.to_string())),
     }
 }

@@ -1,5 +1,6 @@
 //! Keys that have been checked and can be added: their type and size, and that their parts belong together.
 
+use std::error::Error as _;
 use std::sync::Arc;
 
 use ssh_key::{Algorithm, PrivateKey};
@@ -8,6 +9,7 @@ use thiserror::Error;
 use super::holder::Holder;
 use super::signer::SealedKey;
 use crate::agent::certificate::Certificate;
+use crate::agent::helper::{FidoKey, HelperError, TokenKey};
 
 /// RSA keys that are taken, in bits.
 const RSA_BITS: std::ops::RangeInclusive<u32> = 2048..=16384;
@@ -42,6 +44,18 @@ pub enum AddError {
     /// An identity with this public key is there, and restricted to other destinations than the client's.
     #[error("the key is there already, and not this client's to replace")]
     NotPermitted,
+    /// The key is in a device, and OpenSSH's helper program or the device's library cannot be used.
+    #[error("{0}")]
+    Device(String),
+}
+
+impl From<HelperError> for AddError {
+    fn from(error: HelperError) -> Self {
+        match error.source() {
+            Some(source) => Self::Device(format!("{error}: {source}")),
+            None => Self::Device(error.to_string()),
+        }
+    }
 }
 
 /// A key that can be added.
@@ -74,6 +88,26 @@ impl Checked {
         let key = Arc::new(SealedKey::seal(key).ok_or(AddError::Mismatch)?);
         let holder = if is_slow { Holder::Slow(key) } else { Holder::Quick(key) };
         Ok(Self { blob, certified, comment, holder })
+    }
+}
+
+impl Checked {
+    /// A FIDO key, or its certificate.
+    pub(crate) fn fido(key: FidoKey, comment: Vec<u8>) -> Self {
+        let (blob, plain) = (key.blob().to_vec(), key.plain_key().to_vec());
+        Self::held(blob, plain, comment, Holder::Fido(Arc::new(key)))
+    }
+
+    /// A key of a token, or a certificate of one.
+    pub(crate) fn token(key: TokenKey) -> Self {
+        let (blob, plain) = (key.blob().to_vec(), key.plain_key().to_vec());
+        let comment = key.label().as_bytes().to_vec();
+        Self::held(blob, plain, comment, Holder::Token(Arc::new(key)))
+    }
+
+    fn held(blob: Vec<u8>, plain: Vec<u8>, comment: Vec<u8>, holder: Holder) -> Self {
+        let certified = (blob != plain).then_some(plain);
+        Self { blob, certified, comment, holder }
     }
 }
 

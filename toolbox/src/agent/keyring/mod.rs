@@ -5,7 +5,7 @@
 //! identity drops the expired ones first. While locked nothing is listed, used or changed, but [`Keyring::wipe`] still
 //! empties it. Whoever asks is known by the [`Bindings`] of their connection: what those do not permit is not there for
 //! them. The private halves zero themselves when the last holder lets go; a signature that is being made may hold one a
-//! little longer.
+//! little longer. A token's helper ends with the last of its identities.
 //!
 //! Absent on purpose: asking a person to confirm, which takes long; [`Profile::confirm`] only says that it must be done.
 
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use ssh_key::PublicKey;
 
 use super::certificate::public_key;
+use super::helper::{Library, TokenProvider};
 pub(crate) use bindings::Bindings;
 pub use checked::AddError;
 pub(crate) use checked::Checked;
@@ -66,7 +67,7 @@ impl Identity {
 }
 
 /// On what terms an identity is held.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Terms {
     /// The moment from which it is no longer there.
     pub(crate) expires: Option<Instant>,
@@ -153,6 +154,20 @@ impl Keyring {
         if place.is_some_and(|place| !self.entries[place].profile.is_permitted(bindings, None)) {
             return Err(AddError::NotPermitted);
         }
+        self.put(new, terms, place)
+    }
+
+    /// Adds an identity, unless one with the same public key is there; says whether it did.
+    pub(crate) fn add_new(&mut self, new: Checked, terms: Terms, now: Instant) -> Result<bool, AddError> {
+        self.expire(now);
+        match self.place(&new.blob) {
+            _ if self.is_locked() => Err(AddError::Locked),
+            Some(_) => Ok(false),
+            None => self.put(new, terms, None).map(|()| true),
+        }
+    }
+
+    fn put(&mut self, new: Checked, terms: Terms, place: Option<usize>) -> Result<(), AddError> {
         let entry = self.entry(new, terms);
         self.refuse_full(&entry.profile, place)?;
         self.due = self.due.into_iter().chain(entry.expires).min();
@@ -213,6 +228,21 @@ impl Keyring {
         let place = self.place(blob).filter(|_| !self.is_locked());
         let place = place.filter(|place| self.entries[*place].profile.is_permitted(bindings, None));
         place.map(|place| self.entries.remove(place)).is_some()
+    }
+
+    /// Whether a library's helper runs for an identity that is there.
+    pub(crate) fn has_living_token(&mut self, library: &Library, now: Instant) -> bool {
+        self.expire(now);
+        self.entries.iter().filter_map(|entry| entry.holder.token(library)).any(TokenProvider::is_alive)
+    }
+
+    /// Removes all identities of a library's tokens, whoever asks, and ends its helper; says whether it did, which it
+    /// does not while locked.
+    pub(crate) fn remove_token(&mut self, library: &Library) -> bool {
+        if !self.is_locked() {
+            self.entries.retain(|entry| entry.holder.token(library).map(TokenProvider::stop).is_none());
+        }
+        !self.is_locked()
     }
 
     /// Removes all; says whether it did, which it does not while locked.

@@ -85,9 +85,9 @@ impl Constraints {
         }
     }
 
-    /// The constraints that any identity can have.
+    /// The constraints that any identity can have. A provider is not among them, as it must be allowed first.
     pub(crate) fn options(&self) -> AddOptions {
-        AddOptions { lifetime: self.lifetime, confirm: self.confirm }
+        AddOptions { lifetime: self.lifetime, confirm: self.confirm, provider: None }
     }
 
     /// The permitted destinations; everywhere if there are none.

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::wire::Refused;
 use crate::agent::certificate::{Certificate, is_certificate_type};
+use crate::agent::helper::FidoWire;
 use crate::agent::private_wire::{put_string, take_string};
 
 #[cfg(test)]
@@ -17,25 +18,9 @@ mod tests;
 /// What can be added by its bytes.
 pub(crate) enum Credential {
     /// The key pair in SSH's wire form.
-    Key {
-        pair: Zeroizing<Vec<u8>>,
-        certificate: Option<Certificate>,
-    },
-    SecurityKey(SecurityKey),
-}
-
-/// A FIDO key: its private half is in a device, and what names it there is here.
-#[cfg_attr(not(test), expect(dead_code, reason = "read by who speaks with the device"))]
-pub(crate) struct SecurityKey {
-    /// The plain public key in SSH's wire form.
-    pub(crate) plain_key: Vec<u8>,
-    pub(crate) certificate: Option<Certificate>,
-    /// The relying party, as `ssh:` or what follows that.
-    pub(crate) application: Vec<u8>,
-    /// Whether a touch or a PIN is required, and more (`sk-api.h`).
-    pub(crate) flags: u8,
-    pub(crate) key_handle: Zeroizing<Vec<u8>>,
-    pub(crate) reserved: Vec<u8>,
+    Key { pair: Zeroizing<Vec<u8>>, certificate: Option<Certificate> },
+    /// A FIDO key: its private half is in a device, and what names it there is here.
+    SecurityKey(FidoWire),
 }
 
 impl Credential {
@@ -43,7 +28,7 @@ impl Credential {
     pub(crate) fn take(reader: &mut &[u8]) -> Result<Self, Refused> {
         let name = take_string(&mut &**reader).ok_or(MALFORMED)?;
         match (name.starts_with(b"sk-"), is_certificate_type(name)) {
-            (true, _) => take_security_key(reader).map(Self::SecurityKey).ok_or(MALFORMED),
+            (true, _) => FidoWire::take(reader).map(Self::SecurityKey).ok_or(MALFORMED),
             (false, true) => take_certified(reader).ok_or(MALFORMED),
             (false, false) => take_plain(reader).ok_or(MALFORMED),
         }
@@ -104,55 +89,4 @@ fn room(bytes: usize) -> Zeroizing<Vec<u8>> {
 
 fn take_strings(reader: &mut &[u8], count: usize, into: &mut Vec<u8>) -> Option<()> {
     (0..count).try_for_each(|_| take_string(reader).map(|string| put_string(into, string)))
-}
-
-fn take_security_key(reader: &mut &[u8]) -> Option<SecurityKey> {
-    let name = take_string(&mut &**reader)?;
-    let certificate = if is_certificate_type(name) { Some(take_certificate(reader)?) } else { None };
-    let plain_key = match &certificate {
-        Some(certificate) => certificate_key(certificate, reader)?,
-        None => plain_security_key(reader)?,
-    };
-    let application = take_string(reader)?.to_vec();
-    let (flags, rest) = reader.split_first()?;
-    *reader = rest;
-    let key_handle = take_string(reader)?.to_vec().into();
-    let reserved = take_string(reader)?.to_vec();
-    let names_application = last_string(&plain_key)? == application;
-    let key = SecurityKey { plain_key, certificate, application, flags: *flags, key_handle, reserved };
-    names_application.then_some(key)
-}
-
-/// The certified key; the public half that ed25519 repeats before the application must be the same.
-fn certificate_key(certificate: &Certificate, reader: &mut &[u8]) -> Option<Vec<u8>> {
-    let mut plain = certificate.plain_key();
-    if take_string(&mut plain)? == b"sk-ssh-ed25519@openssh.com" && take_string(reader)? != take_string(&mut plain)? {
-        return None;
-    }
-    Some(certificate.plain_key().to_vec())
-}
-
-/// The public key of a request without a certificate; the application, its last part, stays to be read.
-fn plain_security_key(reader: &mut &[u8]) -> Option<Vec<u8>> {
-    let name = take_string(reader)?;
-    let strings = match name {
-        b"sk-ssh-ed25519@openssh.com" => 1,
-        b"sk-ecdsa-sha2-nistp256@openssh.com" => 2,
-        _ => return None,
-    };
-    let mut plain = Vec::new();
-    put_string(&mut plain, name);
-    for _ in 0..strings {
-        put_string(&mut plain, take_string(reader)?);
-    }
-    put_string(&mut plain, take_string(&mut &**reader)?);
-    crate::agent::certificate::public_key(&plain).map(|_| plain)
-}
-
-fn last_string(mut blob: &[u8]) -> Option<&[u8]> {
-    let mut last = None;
-    while !blob.is_empty() {
-        last = Some(take_string(&mut blob)?);
-    }
-    last
 }

@@ -20,7 +20,7 @@ mod provider_requests;
 pub(crate) mod session;
 mod signing;
 pub(crate) mod socket;
-mod userauth;
+pub(crate) mod userauth;
 pub(crate) mod wire;
 
 pub(crate) use frame::LONGEST_FRAME;

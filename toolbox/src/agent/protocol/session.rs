@@ -68,7 +68,7 @@ async fn perform(agent: &Agent, connection: &mut Connection, request: Request) -
         Request::Remove { blob } => success(agent.keyring().remove(&blob, &connection.bindings, now)),
         Request::RemoveAll => success(agent.keyring().remove_all()),
         Request::AddToken(request) => provider_requests::add_token(agent, connection, *request).await,
-        Request::RemoveToken(token) => provider_requests::remove_token(agent, connection, token).await,
+        Request::RemoveToken(token) => provider_requests::remove_token(agent, token).await,
         Request::Lock(passphrase) => success(locking::lock(agent, passphrase).await),
         Request::Unlock(passphrase) => success(locking::unlock(agent, passphrase).await),
         Request::Bind(body) => success(bind(connection, &body)),

@@ -39,10 +39,10 @@ async fn try_sign(agent: &Agent, connection: &mut Connection, request: SignReque
     let purpose = purpose(&profile, &connection.bindings, &data)?;
     if profile.confirm {
         drop(holder);
-        confirm(agent, &profile, purpose).await?;
+        confirm(agent, &profile, purpose.as_deref()).await?;
         holder = agent.keyring().holder(ticket, Instant::now()).ok_or("the identity is gone")?;
     }
-    holder.sign(data, flags).await.ok_or("the key did not sign")
+    holder.sign(data, flags, agent.settings(), purpose.as_deref()).await.ok_or("the key did not sign")
 }
 
 /// What a key with destination constraints is about to be used for; an error where it may not be.
@@ -69,7 +69,7 @@ fn purpose(profile: &Profile, bindings: &Bindings, data: &[u8]) -> Result<Option
 }
 
 /// Asks in OpenSSH's words, one question at a time.
-async fn confirm(agent: &Agent, profile: &Profile, purpose: Option<String>) -> Result<(), &'static str> {
+async fn confirm(agent: &Agent, profile: &Profile, purpose: Option<&str>) -> Result<(), &'static str> {
     let askpass = agent.settings().askpass.clone().ok_or("there is nobody to ask")?;
     let comment = String::from_utf8_lossy(&profile.comment);
     let fingerprint = agent.settings().fingerprint_hash.fingerprint(profile.plain_key());

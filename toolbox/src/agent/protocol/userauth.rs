@@ -66,6 +66,10 @@ fn is_algorithm_of(algorithm: &[u8], key: &[u8]) -> bool {
                 | b"rsa-sha2-256-cert-v01@openssh.com"
                 | b"rsa-sha2-512-cert-v01@openssh.com"
         ),
+        // WebAuthn's form is signed with the same type of key.
+        Some(b"sk-ecdsa-sha2-nistp256@openssh.com") => {
+            matches!(algorithm, b"sk-ecdsa-sha2-nistp256@openssh.com" | b"webauthn-sk-ecdsa-sha2-nistp256@openssh.com")
+        }
         name => name == Some(algorithm),
     }
 }

@@ -12,9 +12,10 @@ use std::os::unix::ffi::OsStringExt as _;
 use zeroize::Zeroizing;
 
 use super::constraints::{Constraints, Subject};
-use super::credential::{Credential, SecurityKey};
+use super::credential::Credential;
 use super::frame::Message;
 use crate::agent::certificate::Certificate;
+use crate::agent::helper::FidoWire;
 use crate::agent::keyring::bindings::{BindError, Binding, HostKey};
 use crate::agent::private_wire::take_string;
 
@@ -83,15 +84,13 @@ pub(crate) struct AddKey {
 }
 
 /// A FIDO key to be added.
-#[expect(dead_code, reason = "read by who speaks with the device")]
 pub(crate) struct AddSecurityKey {
-    pub(crate) key: SecurityKey,
+    pub(crate) key: FidoWire,
     pub(crate) comment: Vec<u8>,
     pub(crate) constraints: Constraints,
 }
 
 /// A PKCS#11 token.
-#[cfg_attr(not(test), expect(dead_code, reason = "read by who speaks with the token"))]
 pub(crate) struct Token {
     /// The library's path.
     pub(crate) provider: OsString,
@@ -99,7 +98,6 @@ pub(crate) struct Token {
 }
 
 /// A token whose keys are to be added.
-#[expect(dead_code, reason = "read by who speaks with the token")]
 pub(crate) struct AddToken {
     pub(crate) token: Token,
     pub(crate) constraints: Constraints,

@@ -34,19 +34,20 @@ impl House {
     }
 
     /// A binding to the host `name` that shows the key or certificate in `file`.
-    fn bind(&self, name: &str, file: &str, session: &[u8], forwarded: bool) -> Vec<u8> {
+    pub(super) fn bind(&self, name: &str, file: &str, session: &[u8], forwarded: bool) -> Vec<u8> {
         let parts = [&b"session-bind@openssh.com"[..], &self.blob(file), session, &self.signed(name, session)];
         let body = parts.iter().map(|part| string(part)).collect::<Vec<_>>().concat();
         [&[27][..], &body, &[u8::from(forwarded)]].concat()
     }
 
     /// A request to sign a login of `user`, naming the host key in `file` if there is one.
-    fn login(&self, session: &[u8], user: &str, file: Option<&str>) -> Vec<u8> {
+    pub(super) fn login(&self, session: &[u8], user: &str, file: Option<&str>) -> Vec<u8> {
         let blob = self.blob("key.pub");
         let method = if file.is_some() { "publickey-hostbound-v00@openssh.com" } else { "publickey" };
         let head = [user, "ssh-connection", method].map(|text| string(text.as_bytes())).concat();
         let host = file.map_or_else(Vec::new, |file| string(&self.blob(file)));
-        let tail = [string(b"ssh-ed25519"), string(&blob), host].concat();
+        let algorithm = private_wire::take_string(&mut blob.as_slice()).unwrap();
+        let tail = [string(algorithm), string(&blob), host].concat();
         sign(&blob, &[&string(session)[..], &[50], &head, &[1], &tail].concat())
     }
 }

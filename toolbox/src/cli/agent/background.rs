@@ -25,6 +25,7 @@ use super::server;
 use super::start::failed;
 use crate::cli::exit_status::ExitStatus;
 use crate::cli::failure::Failures;
+use crate::cli::keys::fido_provider;
 
 /// This program, whatever became of its file since.
 const OURSELVES: &str = "/proc/self/exe";
@@ -87,15 +88,16 @@ fn spawn(socket: &AgentSocket, control: UnixStream) -> io::Result<Child> {
 
 /// Gives it the keys, and waits until it answers.
 fn hand_over(mut client: Client, keys: Vec<LoadedKey>) -> Result<(), BackgroundError> {
+    let constraints = Constraints { provider: fido_provider(), ..Constraints::default() };
     for LoadedKey { key, certificate, .. } in keys {
         let failed = |error| {
             let comment = String::from_utf8_lossy(key.comment().as_bytes()).into_owned();
             BackgroundError::Key { comment, error }
         };
         if let Some(certificate) = certificate {
-            client.add_certified(&key, &certificate, &Constraints::default()).map_err(failed)?;
+            client.add_certified(&key, &certificate, &constraints).map_err(failed)?;
         }
-        client.add(&key, &Constraints::default()).map_err(failed)?;
+        client.add(&key, &constraints).map_err(failed)?;
     }
     client.list().map(drop).map_err(BackgroundError::NotReady)
 }

@@ -1,57 +1,16 @@
 use std::path::Path;
 use std::process::Command;
 
-use base64ct::Encoding as _;
 use ssh_key::private::Ed25519Keypair;
 use tempfile::TempDir;
 
-use super::super::tests::{done, helpers, is_missing, script, to_sign, verify_by_ssh_keygen};
+use super::super::tests::{PIN, SOFTHSM, done, helpers, is_missing, script, to_sign, token, verify_by_ssh_keygen};
 use super::*;
 
 mod lies;
 
-/// A token in software, of Debian's package softhsm2.
-const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";
-const PIN: &str = "24680";
-
 fn softhsm() -> Library {
     Library::allowed(SOFTHSM.as_bytes(), "/usr/lib*/*").unwrap()
-}
-
-/// A token with a key of each type; its configuration is beside it.
-fn token() -> TempDir {
-    let directory = tempfile::tempdir().unwrap();
-    let path = |name: &str| directory.path().join(name);
-    std::fs::create_dir(path("tokens")).unwrap();
-    let settings = format!("directories.tokendir = {}\nobjectstore.backend = file\n", path("tokens").display());
-    std::fs::write(path("softhsm2.conf"), settings).unwrap();
-    let util = || {
-        let mut command = Command::new("softhsm2-util");
-        command.env("SOFTHSM2_CONF", path("softhsm2.conf"));
-        command
-    };
-    done(util().args(["--init-token", "--free", "--label", "t", "--pin", PIN, "--so-pin", PIN]));
-    for (id, kind) in [["rsa", "2048"], ["ecdsa", "256"], ["ecdsa", "384"], ["ecdsa", "521"]].iter().enumerate() {
-        let file = path(kind[1]);
-        done(
-            Command::new("ssh-keygen")
-                .args(["-q", "-N", "", "-m", "PKCS8", "-t", kind[0], "-b", kind[1], "-f"])
-                .arg(&file),
-        );
-        let (label, id) = (format!("key {}", kind[1]), format!("0{id}"));
-        done(util().args(["--token", "t", "--pin", PIN, "--label", &label, "--id", &id, "--import"]).arg(&file));
-    }
-    // ssh-keygen writes no PKCS#8 of this type.
-    let sevens = [b"\x30\x2e\x02\x01\0\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20", &[7; 32][..]].concat();
-    let text = base64ct::Base64::encode_string(&sevens);
-    let pem = format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n");
-    std::fs::write(path("ed25519"), pem).unwrap();
-    done(
-        util()
-            .args(["--token", "t", "--pin", PIN, "--label", "key ed25519", "--id", "09", "--import"])
-            .arg(path("ed25519")),
-    );
-    directory
 }
 
 /// The helper, pointed at the token.
@@ -163,18 +122,19 @@ async fn certificates_stand_before_their_keys() {
         let mut command = Command::new("ssh-keygen");
         command.args(["-q", "-I", "id", "-n", "me", "-s"]).arg(path("ca")).arg(path(&format!("{key}.pub")));
         done(&mut command);
-        Certificate::read_file(&path(&format!("{key}-cert.pub"))).unwrap().to_bytes().unwrap()
+        let text = std::fs::read_to_string(path(&format!("{key}-cert.pub"))).unwrap();
+        Certificate::from_openssh(&text).unwrap()
     };
     let (ecdsa, rsa, stranger) = (certify("256"), certify("2048"), certify("ca"));
-    let certificates = [rsa.clone(), stranger, b"no certificate".to_vec(), ecdsa.clone()];
+    let certificates = [rsa.clone(), stranger, ecdsa.clone()];
     let pointed = pointed(&program, &token);
     let (_provider, keys) = TokenProvider::load_with(&pointed, softhsm(), PIN.as_bytes()).await.unwrap();
 
     let all = identities(&keys, &certificates, false);
     assert_eq!(all.len(), keys.len() + 2);
     for certificate in [&rsa, &ecdsa] {
-        let place = all.iter().position(|key| key.blob() == certificate).unwrap();
-        assert_eq!(all[place].public, all[place + 1].blob());
+        let place = all.iter().position(|key| key.blob() == certificate.blob()).unwrap();
+        assert_eq!(all[place].plain_key(), all[place + 1].blob());
         assert_eq!(all[place].label(), all[place + 1].label());
     }
     let only = identities(&keys, &certificates, true);

@@ -1,19 +1,17 @@
-use std::path::Path;
 use std::process::Command;
 
-use ssh_key::encoding::Encode as _;
-use ssh_key::{Certificate, PrivateKey};
+use ssh_key::PrivateKey;
 use tempfile::TempDir;
 
-use super::super::tests::{done, fake, frame, helpers, is_missing, script, to_sign, until, verify_by_ssh_keygen};
+use super::super::tests::{
+    DUMMY, done, fake, frame, helpers, is_missing, script, to_sign, until, verify_by_ssh_keygen,
+};
 use super::wire::FidoKind;
 use super::*;
 use crate::agent::askpass::Askpass;
+use crate::agent::certificate::Certificate;
 
 mod lies;
-
-/// A FIDO device in software, of Debian's package openssh-tests.
-const DUMMY: &str = "/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so";
 
 /// A key that `ssh-keygen` made on the software device, in wire form; with a certificate if wanted.
 fn generated(directory: &TempDir, kind: &str, certified: bool) -> FidoWire {
@@ -21,34 +19,15 @@ fn generated(directory: &TempDir, kind: &str, certified: bool) -> FidoWire {
     let keygen = || Command::new("ssh-keygen");
     done(keygen().args(["-q", "-N", "", "-w", DUMMY, "-t", kind, "-f"]).arg(path("key")));
     let key = PrivateKey::read_openssh_file(path("key")).unwrap();
-    let mut wire = Vec::new();
-    key.key_data().encode(&mut wire).unwrap();
+    let mut wire = FidoWire::of(&key).unwrap();
     if certified {
         done(keygen().args(["-q", "-N", "", "-t", "ed25519", "-f"]).arg(path("ca")));
         done(keygen().args(["-q", "-I", "id", "-n", "me", "-s"]).arg(path("ca")).arg(path("key.pub")));
-        wire = with_certificate(&wire, &path("key-cert.pub"));
+        let text = std::fs::read_to_string(path("key-cert.pub")).unwrap();
+        wire = wire.certified(&Certificate::from_openssh(&text).unwrap()).unwrap();
     }
-    let mut reader = wire.as_slice();
-    let taken = FidoWire::take(&mut reader).unwrap();
-    assert!(reader.is_empty());
     std::fs::remove_file(path("key")).unwrap();
-    taken
-}
-
-/// The same key as OpenSSH writes it with a certificate.
-fn with_certificate(wire: &[u8], file: &Path) -> Vec<u8> {
-    let certificate = Certificate::read_file(file).unwrap().to_bytes().unwrap();
-    let name = take_string(&mut &*certificate).unwrap();
-    let mut rest = wire;
-    let ecdsa = take_string(&mut rest).unwrap().starts_with(b"sk-ecdsa");
-    if ecdsa {
-        let (_curve, _point) = (take_string(&mut rest).unwrap(), take_string(&mut rest).unwrap());
-    }
-    let mut certified = Vec::new();
-    put_string(&mut certified, name);
-    put_string(&mut certified, &certificate);
-    certified.extend(rest);
-    certified
+    wire
 }
 
 fn dummy() -> FidoProvider {
@@ -65,7 +44,7 @@ fn made_up(application: &str) -> FidoKey {
     put_string(&mut wire, b"a handle");
     put_string(&mut wire, b"");
     let wire = FidoWire::take(&mut wire.as_slice()).unwrap();
-    let plain = plain_key(&wire.blob).unwrap();
+    let plain = public_key(&wire.blob).unwrap();
     FidoKey { provider: FidoProvider::Internal, wire, plain }
 }
 
@@ -109,7 +88,7 @@ async fn a_pin_is_asked_for_in_openssh_s_words_and_reaches_the_helper() {
     let first = format!("touch \"$0.first\"; head -c 4 >/dev/null; {wants_pin}; exit");
     let program = fake(&directory, &format!("[ -e \"$0.first\" ] || {{ {first}; }}; tee \"$0.question\" | {real}"));
     let askpass = script(directory.path(), "askpass", r#"printf '%s' "$1" >"$0.question"; echo 2468"#);
-    let settings = Settings { askpass: Some(Askpass::at(askpass)), ..Settings::default() };
+    let settings = Settings { askpass: Some(Askpass::program(&askpass)), ..Settings::default() };
 
     let signature = key.sign_with(&program, &to_sign(b"message"), &settings, None).await.unwrap();
     verify_by_ssh_keygen(&key.plain, b"message", &signature);
@@ -147,16 +126,15 @@ fn a_key_is_taken_from_a_request_and_the_rest_left() {
     let mut request = made_up("ssh:").wire.serialised.to_vec();
     let length = request.len();
     request.extend(b"\0\0\0\x07comment");
-    assert!(FidoWire::begins(&request));
     let mut reader = request.as_slice();
     let wire = FidoWire::take(&mut reader).unwrap();
     assert_eq!((wire.kind, wire.flags, wire.application.as_slice()), (FidoKind::Ed25519, 1, &b"ssh:"[..]));
     assert_eq!((&wire.serialised[..], reader), (&request[..length], &b"\0\0\0\x07comment"[..]));
-    assert_eq!(plain_key(&wire.blob).unwrap().sk_ed25519().unwrap().application(), "ssh:");
+    assert_eq!(public_key(&wire.blob).unwrap().sk_ed25519().unwrap().application(), "ssh:");
     for end in 0..length {
         assert!(FidoWire::take(&mut &request[..end]).is_none(), "{end}");
     }
-    assert!(!FidoWire::begins(b"\0\0\0\x0bssh-ed25519"));
+    assert!(FidoWire::take(&mut &b"\0\0\0\x0bssh-ed25519"[..]).is_none());
 }
 
 #[test]
@@ -172,5 +150,8 @@ fn a_certificate_of_another_key_is_not_taken() {
         let at = text(&damaged);
         damaged[at] = b'S';
         assert!(FidoWire::take(&mut damaged.as_slice()).is_none(), "{kind}");
+        let text = std::fs::read_to_string(directory.path().join("key-cert.pub")).unwrap();
+        let other = generated(&tempfile::tempdir().unwrap(), kind, false);
+        assert!(other.certified(&Certificate::from_openssh(&text).unwrap()).is_none(), "{kind}");
     }
 }

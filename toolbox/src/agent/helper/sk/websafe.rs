@@ -4,70 +4,35 @@
 //! (RFC 4252, section 7; with the host's key, PROTOCOL's `publickey-hostbound-v00@openssh.com`), and the signed data of
 //! an SSH signature (PROTOCOL.sshsig). Signing certificates with such a key is refused, as it is there.
 
-use ssh_key::{Certificate, PublicKey};
-
-use super::wire::FidoKind;
+use crate::agent::certificate::{Certificate, public_key};
 use crate::agent::private_wire::take_string;
-
-/// `SSH_MSG_USERAUTH_REQUEST`
-const USERAUTH_REQUEST: u8 = 50;
+use crate::agent::protocol::userauth::UserAuth;
 
 /// Whether `message`, to be signed with the key of `blob`, is SSH's.
 pub(super) fn is_ssh(blob: &[u8], message: &[u8]) -> bool {
-    authentication(blob, message).is_some() || signature(message).is_some()
+    authenticates(blob, message) || is_signed_data(message)
 }
 
-fn authentication(blob: &[u8], mut message: &[u8]) -> Option<()> {
-    let reader = &mut message;
-    take_string(reader).filter(|session| !session.is_empty())?;
-    take_byte(reader, USERAUTH_REQUEST)?;
-    let _user = take_text(reader)?;
-    take_text(reader).filter(|service| *service == b"ssh-connection")?;
-    let method = take_text(reader)?;
-    take_byte(reader, 1)?;
-    let algorithm = take_text(reader)?;
-    take_string(reader).filter(|key| *key == blob && is_algorithm_of(algorithm, key))?;
-    match method {
-        b"publickey" => {}
-        b"publickey-hostbound-v00@openssh.com" => take_string(reader).filter(|key| is_key(key)).map(drop)?,
-        _ => return None,
-    }
-    reader.is_empty().then_some(())
+fn authenticates(blob: &[u8], message: &[u8]) -> bool {
+    UserAuth::parse(message, blob).is_some_and(|request| request.host_key.is_none_or(is_key))
 }
 
-fn signature(message: &[u8]) -> Option<()> {
-    let mut rest = message.strip_prefix(b"SSHSIG")?;
-    let reader = &mut rest;
-    let _namespace = take_text(reader)?;
-    let _reserved = take_string(reader)?;
-    let _hash = take_text(reader)?;
-    let _digest = take_string(reader)?;
-    reader.is_empty().then_some(())
-}
-
-fn is_algorithm_of(algorithm: &[u8], mut blob: &[u8]) -> bool {
-    // WebAuthn's forms are signed with the same types of key.
-    let algorithm = match algorithm {
-        b"webauthn-sk-ecdsa-sha2-nistp256@openssh.com" => &b"sk-ecdsa-sha2-nistp256@openssh.com"[..],
-        other => other,
+fn is_signed_data(message: &[u8]) -> bool {
+    let read = |mut rest: &[u8]| {
+        let (_namespace, _reserved) = (take_text(&mut rest)?, take_string(&mut rest)?);
+        let (_hash, _digest) = (take_text(&mut rest)?, take_string(&mut rest)?);
+        rest.is_empty().then_some(())
     };
-    let kind = FidoKind::of(algorithm);
-    kind.is_some() && kind == take_string(&mut blob).and_then(FidoKind::of)
+    message.strip_prefix(b"SSHSIG").and_then(read).is_some()
 }
 
 fn is_key(blob: &[u8]) -> bool {
-    PublicKey::from_bytes(blob).is_ok() || Certificate::from_bytes(blob).is_ok()
+    public_key(blob).is_some() || Certificate::from_blob(blob).is_ok()
 }
 
 /// A string without NUL bytes.
 fn take_text<'a>(reader: &mut &'a [u8]) -> Option<&'a [u8]> {
     take_string(reader).filter(|text| !text.contains(&0))
-}
-
-fn take_byte(reader: &mut &[u8], wanted: u8) -> Option<()> {
-    let (byte, rest) = reader.split_first()?;
-    *reader = rest;
-    (*byte == wanted).then_some(())
 }
 
 #[cfg(test)]

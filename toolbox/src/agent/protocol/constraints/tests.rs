@@ -57,7 +57,10 @@ fn every_constraint_that_is_enforced_is_read() {
     let provider = extension("sk-provider@openssh.com", &string(b"internal"));
     let bytes = [lifetime(90), vec![2], provider, destination_constraint()].concat();
     let constraints = decoded(&bytes).unwrap();
-    assert_eq!(constraints.options(), AddOptions { lifetime: Some(Duration::from_secs(90)), confirm: true });
+    assert_eq!(
+        constraints.options(),
+        AddOptions { lifetime: Some(Duration::from_secs(90)), confirm: true, provider: None }
+    );
     assert_eq!(constraints.provider.as_deref(), Some("internal".as_ref()));
     let keys = vec![HopKey { blob: host(7), is_authority: false }];
     let to = Hop { user: b"me".to_vec(), host: b"host".to_vec(), keys };

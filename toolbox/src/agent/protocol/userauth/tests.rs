@@ -94,3 +94,13 @@ fn rsa_signs_with_three_algorithms() {
         }
     }
 }
+
+#[test]
+fn an_ecdsa_fido_key_signs_as_webauthn_too() {
+    let name = "sk-ecdsa-sha2-nistp256@openssh.com";
+    let webauthn = format!("webauthn-{name}").into_bytes();
+    for (kind, fits) in [(name, true), ("sk-ssh-ed25519@openssh.com", false), ("ecdsa-sha2-nistp256", false)] {
+        let data = bytes(&Parts { algorithm: webauthn.clone(), key: key(kind), ..parts() });
+        assert_eq!(UserAuth::parse(&data, &key(kind)).is_some(), fits, "{kind}");
+    }
+}

@@ -8,6 +8,7 @@ use crate::agent::KeySource;
 use crate::agent::client::{Client, ClientError, Constraints};
 use crate::cli::agent::{lifetime, start};
 use crate::cli::failure::Failures;
+use crate::cli::keys::fido_provider;
 use crate::ui::Ui;
 
 use super::{default_files, hops};
@@ -60,6 +61,7 @@ pub(super) fn run(client: &mut Client, arguments: &Add, ui: Ui) -> Result<bool, 
     let constraints = Constraints {
         lifetime: arguments.lifetime(),
         confirm: arguments.confirm,
+        provider: fido_provider(),
         destinations: hops::resolve(&arguments.hops, &arguments.known_hosts)?,
     };
     let files = if arguments.files.is_empty() { default_files() } else { arguments.files.clone() };

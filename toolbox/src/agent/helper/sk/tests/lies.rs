@@ -27,7 +27,7 @@ async fn a_cancelled_pin_is_asked_for_once() {
     let directory = tempfile::tempdir().unwrap();
     let program = fake(&directory, &answer(&[&[0; 4], &43_u32.to_be_bytes()]));
     let askpass = script(directory.path(), "askpass", "echo asked >>\"$0.log\"; exit 1");
-    let settings = Settings { askpass: Some(Askpass::at(askpass)), ..Settings::default() };
+    let settings = Settings { askpass: Some(Askpass::program(&askpass)), ..Settings::default() };
     let error = made_up("ssh:").sign_with(&program, b"data", &settings, None).await.unwrap_err();
     assert!(matches!(error, HelperError::PinWanted));
     let asked = std::fs::read_to_string(directory.path().join("askpass.log")).unwrap();
