@@ -17,7 +17,8 @@ run_fuzz() {
         --manifest-path fuzz/Cargo.toml --target "$target" --target-dir target/fuzz
     mkdir -p target/fuzz/corpus/agent target/fuzz/findings
     (( ${#REST[@]} > 0 )) || REST=(-max_total_time=60)
-    "target/fuzz/$target/release/agent_requests" -max_len=8192 -rss_limit_mb=1024 \
+    SSH_SK_HELPER=/nonexistent SSH_PKCS11_HELPER=/nonexistent \
+        "target/fuzz/$target/release/agent_requests" -max_len=8192 -rss_limit_mb=1024 \
         -artifact_prefix=target/fuzz/findings/ "${REST[@]}" \
         target/fuzz/corpus/agent toolbox/tests/it/fixture/agent-requests
 }

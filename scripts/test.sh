@@ -33,6 +33,7 @@ run_tests() {
 format_is_right() {
     cargo fmt --all --check
     cargo fmt --manifest-path fuzz/Cargo.toml --check
+    cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml > /dev/null     # its Cargo.lock is in step
 }
 
 # Documentation's examples first: nextest does not know them.

@@ -87,13 +87,11 @@ fn sudo() -> &'static str {
 }
 
 #[test]
-#[ignore = "needs certificates and FIDO keys"]
 fn agent_sh() {
     passes("agent");
 }
 
 #[test]
-#[ignore = "needs FIDO keys"]
 fn agent_timeout_sh() {
     passes("agent-timeout");
 }
@@ -109,37 +107,31 @@ fn agent_getpeereid_sh() {
 }
 
 #[test]
-#[ignore = "needs a process that cannot be traced"]
 fn agent_ptrace_sh() {
     passes("agent-ptrace");
 }
 
 #[test]
-#[ignore = "needs destination constraints"]
 fn agent_restrict_sh() {
     passes("agent-restrict");
 }
 
 #[test]
-#[ignore = "needs PKCS#11 tokens"]
 fn agent_pkcs11_sh() {
     passes("agent-pkcs11");
 }
 
 #[test]
-#[ignore = "needs FIDO keys"]
 fn hostkey_agent_sh() {
     passes("hostkey-agent");
 }
 
 #[test]
-#[ignore = "needs certificates and FIDO keys"]
 fn sshsig_sh() {
     passes("sshsig");
 }
 
 #[test]
-#[ignore = "needs certificates and FIDO keys"]
 fn cert_file_sh() {
     passes("cert-file");
 }
