@@ -20,5 +20,5 @@ run_fuzz() {
     SSH_SK_HELPER=/nonexistent SSH_PKCS11_HELPER=/nonexistent \
         "target/fuzz/$target/release/agent_requests" -max_len=8192 -rss_limit_mb=1024 \
         -artifact_prefix=target/fuzz/findings/ "${REST[@]}" \
-        target/fuzz/corpus/agent toolbox/tests/it/fixture/agent-requests
+        target/fuzz/corpus/agent fuzz/seeds/agent_requests
 }
