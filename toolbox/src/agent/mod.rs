@@ -59,7 +59,7 @@ pub use keyfile::secret_file::SecretFileError;
 pub use keyfile::source::{KEY_VARIABLE, KeySource, SourceError};
 pub use keyfile::{KeyError, PrivateKeys, parse};
 pub use keyring::{AddError, Identity, MOST_IDENTITIES};
-pub use memory::locked::{Unlocked, unlocked, wipe};
+pub use memory::locked::{Unlocked, unlocked, wipe, would_be_unlocked};
 pub use memory::process::{harden, relax};
 pub use protocol::socket::{AgentSocket, SocketError};
 pub use settings::{FingerprintHash, Settings};

@@ -35,7 +35,7 @@ pub fn main() -> ExitCode {
     // While there is one thread: a key in the environment is taken out of it.
     let key = KeySource::from_environment();
     if let Some(asked) = agent::asked(std::env::args_os()) {
-        return agent::main(asked, key);
+        return agent::main(asked, key, hardened.err());
     }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
@@ -92,6 +92,9 @@ fn start_tracing(default: &str) {
         let talkative = ["russh", "bollard", "hyper"].iter().any(|name| event.target().starts_with(name));
         !talkative || *event.level() <= LevelFilter::INFO
     });
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(capped);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(Ui::new(false).colours())
+        .with_writer(std::io::stderr)
+        .with_filter(capped);
     tracing_subscriber::registry().with(lines).with(asked).init();
 }

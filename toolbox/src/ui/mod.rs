@@ -31,6 +31,11 @@ impl Ui {
         Self { quiet, color, terminal }
     }
 
+    /// Whether standard error shows colours, and is wanted to.
+    pub fn colours(&self) -> bool {
+        self.color
+    }
+
     /// Data, for whoever reads standard output. A closed pipe is no error: `toolbox plan | head` is fine.
     pub fn data(&self, text: &str) {
         self.bytes(text.as_bytes());

@@ -55,6 +55,13 @@ pub fn unlocked() -> Option<Unlocked> {
     REFUSED.load(Ordering::Relaxed).then(|| Unlocked { limit: getrlimit(Resource::Memlock).current })
 }
 
+/// Tries to lock memory for a key, so that a person can be told before there is one.
+#[must_use]
+pub fn would_be_unlocked() -> Option<Unlocked> {
+    drop(LockedBytes::new(&[0; 1]));
+    unlocked()
+}
+
 /// Zeroes all private halves of this process, whoever holds them still; nothing can be signed with afterwards. For the
 /// end of the process, when tasks that nobody waits for may still have a hold.
 pub fn wipe() {

@@ -9,14 +9,15 @@
 //! A socket can be handed to another process of the same program: [`AgentSocket::hand_over`] and
 //! [`AgentSocket::inherited`].
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rustix::fs::{Mode, fchmod};
+use rustix::fs::{FlockOperation, Mode, fchmod, flock};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 use thiserror::Error;
 
@@ -30,6 +31,9 @@ pub(crate) use accept::serve;
 const LONGEST_PATH: usize = 107;
 /// Clients that may wait to be let in: the most that the kernel takes is its own limit (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
+/// How often, and after which pause, others are waited for who make a socket in the same directory.
+const LOCK_TRIES: u32 = 40;
+const LOCK_PAUSE: Duration = Duration::from_millis(25);
 
 /// Why a socket could not be made.
 #[derive(Debug, Error)]
@@ -95,6 +99,7 @@ impl AgentSocket {
         if path.as_os_str().len() > LONGEST_PATH {
             return Err(SocketError::TooLong(path.to_owned()));
         }
+        let _turn = turn_in(path);
         clear(path)?;
         let listener = UnixListener::from(listening(path).map_err(system)?);
         let file = Some(file_identity(&fs::symlink_metadata(path).map_err(system)?));
@@ -188,6 +193,20 @@ type FileIdentity = (u64, u64, i64, i64);
 
 fn file_identity(metadata: &fs::Metadata) -> FileIdentity {
     (metadata.dev(), metadata.ino(), metadata.mtime(), metadata.mtime_nsec())
+}
+
+/// Keeps others who start here from taking a socket that does not listen yet for a dead one. Whoever may read the
+/// directory may hold its lock for ever, so that nobody waits long for it.
+fn turn_in(path: &Path) -> Option<File> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = File::open(parent).ok()?;
+    for _ in 0..LOCK_TRIES {
+        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Some(directory),
+            Err(_) => std::thread::sleep(LOCK_PAUSE),
+        }
+    }
+    None
 }
 
 /// Removes a dead agent's socket.

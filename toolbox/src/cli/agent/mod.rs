@@ -88,8 +88,11 @@ pub(super) fn asked(arguments: impl IntoIterator<Item = OsString>) -> Option<Ask
 }
 
 /// Runs it; `key` is the one that stood in the environment.
-pub(super) fn main(asked: Asked, key: Option<KeySource>) -> ExitCode {
+pub(super) fn main(asked: Asked, key: Option<KeySource>, open: Option<std::io::Error>) -> ExitCode {
     let ui = Ui::new(false);
+    if let Some(error) = open {
+        ui.say(&format!("warning: this process can be traced by others of its uid: {error}"));
+    }
     let shell = std::env::var_os("SHELL");
     let done = match asked {
         Asked::SshAgent(arguments) => match getopt::read(arguments).and_then(|t| t.understood(shell.as_deref())) {
@@ -97,10 +100,12 @@ pub(super) fn main(asked: Asked, key: Option<KeySource>) -> ExitCode {
             Err(error) => return refuse(&error, ui),
         },
         Asked::Verb(arguments) => {
+            let separated = arguments.iter().any(|argument| argument == "--");
             let program = OsString::from("toolbox agent");
             let arguments = Arguments::parse_from(std::iter::once(program).chain(arguments));
             match (arguments.verb, arguments.typed.understood(shell.as_deref())) {
                 (Some(verb), _) => client::run(verb, ui),
+                (None, Ok(options)) if !separated && client::is_verb(&options.command) => Err(misplaced_verb(&options)),
                 (None, Ok(options)) => run(&options, key, c"toolbox", ui),
                 (None, Err(error)) => Err(Failures::configuration(vec![Failure::of(&error, None)])),
             }
@@ -134,6 +139,14 @@ fn refuse(error: &OptionError, ui: Ui) -> ExitCode {
 pub(super) fn misplaced_options() -> Failures {
     let message = "toolbox agent takes no option before the word `agent`".to_owned();
     Failures::configuration(vec![Failure::text(message, Some("see toolbox agent --help".to_owned()))])
+}
+
+/// A verb behind options of the agent's.
+fn misplaced_verb(options: &Options) -> Failures {
+    let verb = options.command[0].display();
+    let message = format!("the verb {verb} takes none of the agent's options");
+    let hint = format!("toolbox agent {verb}; or to run a command of that name: toolbox agent … -- {verb}");
+    Failures::configuration(vec![Failure::text(message, Some(hint))])
 }
 
 /// The system's words, as perror(3) prints them.

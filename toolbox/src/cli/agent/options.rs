@@ -44,7 +44,7 @@ pub(super) struct Typed {
     /// Libraries that FIDO keys and tokens may name [default: /usr/lib*/*,/usr/local/lib*/*]
     #[arg(short = 'P', value_name = "PATTERNS")]
     pub(super) providers: Vec<String>,
-    /// Private key file to start with, or - for standard input [default: TOOLBOX_SSH_KEY_FILE, TOOLBOX_SSH_KEY]
+    /// Private key file to start with, or - for standard input [default: TOOLBOX_SSH_KEY, TOOLBOX_SSH_KEY_FILE]
     #[arg(long, value_name = "FILE")]
     pub(super) key: Vec<String>,
     /// Leave the agent of SSH_AUTH_SOCK alone, whose keys are listed and used behind this one's otherwise

@@ -96,8 +96,9 @@ pub(super) fn in_background(options: &Options, name: &CStr) -> Result<ExitCode, 
     let gone = || Failures::failed(vec![Failure::text("the starting process is gone".to_owned(), None)]);
     let parent = parent().ok_or_else(gone)?;
     let (socket, control) = handed_over(options.address.is_none())?;
-    detach(name).map_err(|error| failed(&error, None))?;
+    // Before this process leaves the directory that names may begin at.
     let agent = Agent::with_settings(settings(options));
+    detach(name).map_err(|error| failed(&error, None))?;
     let for_command = (!options.command.is_empty()).then_some(parent);
     let serving = async {
         let signals = Signals::catch(false).map_err(|error| failed(&error, None))?;

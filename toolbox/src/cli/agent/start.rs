@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::agent::{AgentSocket, Askpass, KeySource, LoadedKey, Settings, SocketError, Upstream};
+use crate::agent::{AgentSocket, Askpass, KeySource, LoadedKey, Settings, SocketError, Upstream, would_be_unlocked};
 use crate::ui::{Terminal, Ui};
 
 use super::options::{Mode, Options};
@@ -17,6 +17,10 @@ use crate::cli::{interrupt, keys};
 /// # Errors
 /// A key that cannot be read, a socket that cannot be made, a process that cannot be started. No agent is left behind.
 pub(super) fn run(options: &Options, key: Option<KeySource>, ui: Ui) -> Result<ExitCode, Failures> {
+    if let Some(unlocked) = would_be_unlocked() {
+        ui.say(&format!("warning: {unlocked}; {}", unlocked.hint()));
+    }
+    look_behind(options, ui)?;
     let keys = read_keys(keys::given(&options.keys, key), options.keys.is_empty(), ui)?;
     match options.mode {
         Mode::Foreground { debug } => server::in_foreground(options, keys, debug, ui),
@@ -38,10 +42,34 @@ pub(super) fn listen(options: &Options, ui: Ui) -> Result<AgentSocket, Failures>
 
 /// How the agent behaves, whom it may ask, and whose keys are behind its own.
 pub(super) fn settings(options: &Options) -> Settings {
-    // An agent that is behind itself would ask itself for ever.
-    let another = |upstream: &Upstream| Some(upstream.path()) != options.address.as_deref();
-    let upstream = Upstream::from_environment().filter(|upstream| options.upstream && another(upstream));
-    Settings { askpass: Askpass::from_environment(), upstream, ..options.settings.clone() }
+    Settings { askpass: Askpass::from_environment(), upstream: upstream(options), ..options.settings.clone() }
+}
+
+/// The agent that is to be behind this one. One that is behind itself would ask itself for ever.
+fn upstream(options: &Options) -> Option<Upstream> {
+    let own = options.address.as_deref().map(resolved);
+    Upstream::from_environment().filter(|upstream| options.upstream && Some(resolved(upstream.path())) != own)
+}
+
+/// A socket's path without links and dots, whether the socket is there or will be.
+fn resolved(path: &Path) -> PathBuf {
+    let whole = || path.canonicalize().ok();
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = || Some(parent.canonicalize().ok()?.join(path.file_name()?));
+    whole().or_else(directory).unwrap_or_else(|| path.to_owned())
+}
+
+/// Says why the agent that is to be behind this one is of no use, where it is not.
+fn look_behind(options: &Options, ui: Ui) -> Result<(), Failures> {
+    let Some(upstream) = upstream(options) else { return Ok(()) };
+    let runtime = server::runtime().map_err(|error| failed(&error, None))?;
+    if let Err(error) = runtime.block_on(upstream.identities()) {
+        ui.say(&format!("warning: {error}"));
+        if let Some(hint) = error.hint() {
+            ui.say(&format!("hint: {hint}"));
+        }
+    }
+    Ok(())
 }
 
 /// A failure of the system's.

@@ -64,7 +64,7 @@ pub(super) fn run(client: &mut Client, arguments: &Add, ui: Ui) -> Result<bool, 
         provider: fido_provider(),
         destinations: hops::resolve(&arguments.hops, &arguments.known_hosts)?,
     };
-    let files = if arguments.files.is_empty() { default_files() } else { arguments.files.clone() };
+    let files = if arguments.files.is_empty() { default_files(ui) } else { arguments.files.clone() };
     let mut well = !files.is_empty();
     for file in &files {
         well &= add_file(client, file, &constraints, arguments, ui);

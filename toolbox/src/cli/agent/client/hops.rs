@@ -46,10 +46,9 @@ pub(super) fn resolve(constraints: &[String], files: &[PathBuf]) -> Result<Vec<H
 }
 
 fn default_files() -> Vec<PathBuf> {
-    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".ssh");
-    let own = ["known_hosts", "known_hosts2"].map(|name| home.join(name));
+    let own = super::dot_ssh().map(|directory| ["known_hosts", "known_hosts2"].map(|name| directory.join(name)));
     let all = ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"].map(PathBuf::from);
-    own.into_iter().chain(all).collect()
+    own.into_iter().flatten().chain(all).collect()
 }
 
 fn resolved(constraint: &str, known: &KnownHosts) -> Result<Hop, HopError> {

@@ -12,6 +12,7 @@ mod lock;
 mod public;
 mod remove;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -29,7 +30,7 @@ use super::announce::SOCKET_VARIABLE;
 pub(super) enum Verb {
     /// Show its identities: fingerprints, or public keys with -L
     List(list::List),
-    /// Give it keys [default: ~/.ssh/id_rsa, id_ecdsa, id_ed25519]
+    /// Give it keys [default: ~/.ssh/id_rsa, id_ecdsa, id_ed25519, and the FIDO ones]
     #[command(disable_help_flag = true)]
     Add(add::Add),
     /// Make it forget keys [default: those that add would give it]
@@ -71,11 +72,27 @@ fn connect() -> Result<Client, String> {
     })
 }
 
+/// Whether a command is called like a verb.
+pub(super) fn is_verb(command: &[OsString]) -> bool {
+    let verbs = ["list", "add", "remove", "lock", "unlock"];
+    command.first().is_some_and(|word| verbs.iter().any(|verb| word == verb))
+}
+
+/// The person's `.ssh`; `None` where `HOME` does not say.
+fn dot_ssh() -> Option<PathBuf> {
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty())?;
+    Some(PathBuf::from(home).join(".ssh"))
+}
+
 /// The files that ssh-add takes where none is named, as far as they are there.
-fn default_files() -> Vec<PathBuf> {
-    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
-    let files = ["id_rsa", "id_ecdsa", "id_ed25519"].map(|name| home.join(".ssh").join(name));
-    files.into_iter().filter(|file| file.exists()).collect()
+fn default_files(ui: Ui) -> Vec<PathBuf> {
+    let names = ["id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk"];
+    let files = dot_ssh().map(|directory| names.map(|name| directory.join(name)));
+    let there: Vec<PathBuf> = files.into_iter().flatten().filter(|file| file.exists()).collect();
+    if there.is_empty() {
+        ui.error(&format!("no key was named, and none of ~/.ssh/{} is there", names.join(", ")), None);
+    }
+    there
 }
 
 /// `FILE-cert.pub`, where a key's certificate lies.

@@ -3,9 +3,9 @@
 use base64ct::{Base64, Base64Unpadded, Encoding as _};
 use sha2::Digest as _;
 use ssh_key::public::KeyData;
-use ssh_key::{Algorithm, Certificate, PublicKey};
+use ssh_key::{Algorithm, PublicKey};
 
-use crate::agent::FingerprintHash;
+use crate::agent::{Certificate, FingerprintHash};
 
 /// The public side of an identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,8 @@ impl Public {
     pub(super) fn from_blob(blob: &[u8]) -> Option<Self> {
         let is_certificate = algorithm(blob)?.ends_with("-cert-v01@openssh.com");
         let key = match is_certificate {
-            true => Certificate::from_bytes(blob).ok()?.public_key().clone(),
+            // ssh-key's reader refuses certificates with options that are not text.
+            true => PublicKey::from_bytes(Certificate::from_blob(blob).ok()?.plain_key()).ok()?.key_data().clone(),
             false => PublicKey::from_bytes(blob).ok()?.key_data().clone(),
         };
         let known = !matches!(key, KeyData::Other(_));

@@ -37,7 +37,7 @@ pub(super) fn run(client: &mut Client, arguments: &Remove, ui: Ui) -> bool {
     if arguments.all {
         return remove_all(client, arguments, ui);
     }
-    let files = if arguments.files.is_empty() { default_files() } else { arguments.files.clone() };
+    let files = if arguments.files.is_empty() { default_files(ui) } else { arguments.files.clone() };
     let mut well = !files.is_empty();
     for file in &files {
         well &= match file.as_os_str() == "-" {
