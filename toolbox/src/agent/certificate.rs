@@ -16,7 +16,7 @@ use ssh_key::encoding::Decode as _;
 use ssh_key::public::KeyData;
 use thiserror::Error;
 
-use super::pattern;
+use super::pattern::{self, LONGEST_NAME};
 use super::private_wire::{put_string, take_string};
 
 #[cfg(test)]
@@ -146,9 +146,9 @@ impl Certificate {
 
     /// Whether it is a host's certificate for the name `host` at the time `now` (seconds since 1970), by the rules of
     /// OpenSSH's `sshkey_cert_check_host`: principals are patterns and none of them is every host, critical options are
-    /// not known for hosts, and signatures with SHA-1 do not count.
+    /// not known for hosts, and signatures with SHA-1 do not count. A principal longer than any name matches nothing.
     pub(crate) fn vouches_for_host(&self, host: &[u8], now: u64) -> bool {
-        let named = |principal: &Vec<u8>| pattern::matches(host, principal);
+        let named = |principal: &Vec<u8>| principal.len() <= LONGEST_NAME && pattern::matches(host, principal);
         self.kind == Kind::Host
             && (self.valid_after..self.valid_before).contains(&now)
             && (self.principals.is_empty() || self.principals.iter().any(named))

@@ -1,14 +1,17 @@
 //! Wipes what has expired at its time, while nobody asks.
 //!
 //! Contract: at most one task waits, for the first identity that will expire, however many have lifetimes. It holds no
-//! agent alive. Time does not pass for it while the machine is suspended.
+//! agent alive. What expired while the machine was suspended is wiped within [`LONGEST_NAP`] after that.
 
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::task::AbortHandle;
 
-use super::Shared;
+use super::{Shared, clock};
+
+/// How long it sleeps at a time.
+const LONGEST_NAP: Duration = Duration::from_secs(30);
 
 /// The task that waits, and until when.
 pub(super) struct Timer {
@@ -32,11 +35,35 @@ pub(super) fn arm(shared: &Arc<Shared>) {
 fn wait_until(shared: &Arc<Shared>, due: Instant) -> AbortHandle {
     let shared = Arc::downgrade(shared);
     let waiting = tokio::spawn(async move {
-        tokio::time::sleep_until(due.into()).await;
+        // The runtime's clock stands still while the machine is suspended, and ours does not.
+        while clock::now() < due && shared.strong_count() > 0 {
+            tokio::time::sleep(due.saturating_duration_since(clock::now()).min(LONGEST_NAP)).await;
+        }
         let Some(shared) = shared.upgrade() else { return };
-        shared.keyring().expire(Instant::now());
+        shared.keyring().expire(clock::now());
         *shared.timer.lock().unwrap_or_else(PoisonError::into_inner) = None;
         arm(&shared);
     });
     waiting.abort_handle()
+}
+
+#[cfg(test)]
+mod tests {
+    use ssh_key::PrivateKey;
+    use ssh_key::private::Ed25519Keypair;
+
+    use super::*;
+    use crate::agent::Agent;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_expired_while_the_machine_slept_is_wiped_soon_after() {
+        let agent = Agent::new();
+        let key = PrivateKey::from(Ed25519Keypair::from_seed(&[1; 32]));
+        agent.add(key, Some(Duration::from_secs(3600))).await.unwrap();
+        tokio::time::sleep(LONGEST_NAP * 2).await;
+        assert_eq!(agent.keyring().len(), 1);
+        clock::tests::suspend(Duration::from_secs(3601));
+        tokio::time::sleep(LONGEST_NAP * 2).await;
+        assert_eq!(agent.keyring().len(), 0);
+    }
 }

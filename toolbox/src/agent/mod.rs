@@ -13,11 +13,10 @@
 //! | `upstream` | the person's own agent, behind this one |
 //! | `certificate`, `fingerprint`, `pattern` | what OpenSSH means by these |
 //! | `askpass`, `settings` | whom to ask, and how to behave |
-//! | `expiry` | wiping at the right time |
+//! | `expiry`, `clock` | wiping at the right time |
 //! | `memory` | what keeps secrets from lying about |
 //! | `private_wire` | strings and private keys in SSH's wire form |
-//!
-//! Not yet done: locked memory and a process that cannot be dumped.
+//! | `shown` | text of others, fit for the log |
 //!
 //! Log: russh's agent client writes requests and identities to the `log` at debug level (`russh::keys::agent`); whoever
 //! starts tracing caps that target at info. This module logs what was refused and why, at debug level, and never a
@@ -26,6 +25,7 @@
 mod askpass;
 mod certificate;
 pub mod client;
+mod clock;
 mod expiry;
 mod fingerprint;
 mod helper;
@@ -36,6 +36,7 @@ mod pattern;
 mod private_wire;
 mod protocol;
 mod settings;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -98,10 +99,12 @@ struct Shared {
     keyring: Mutex<Keyring>,
     settings: Settings,
     timer: Mutex<Option<expiry::Timer>>,
-    /// Attempts to unlock that may be looked at.
-    guesses: Semaphore,
+    /// Attempts to unlock that may be looked at: those of local clients.
+    guesses: Arc<Semaphore>,
+    /// The same for clients that may be on another host.
+    remote_guesses: Arc<Semaphore>,
     /// Questions that may be asked of a person: one at a time.
-    questions: Semaphore,
+    questions: Arc<Semaphore>,
 }
 
 impl Default for Shared {
@@ -110,8 +113,9 @@ impl Default for Shared {
             keyring: Mutex::default(),
             settings: Settings::default(),
             timer: Mutex::default(),
-            guesses: Semaphore::new(GUESSES),
-            questions: Semaphore::new(1),
+            guesses: Arc::new(Semaphore::new(GUESSES)),
+            remote_guesses: Arc::new(Semaphore::new(GUESSES)),
+            questions: Arc::new(Semaphore::new(1)),
         }
     }
 }
@@ -186,7 +190,7 @@ impl Agent {
             blob: profile.blob.clone(),
             comment: String::from_utf8_lossy(&profile.comment).into_owned(),
         };
-        keyring.visible(&local, Instant::now()).map(identity).collect()
+        keyring.visible(&local, clock::now()).map(identity).collect()
     }
 
     /// Removes and wipes everything, locked or not.
@@ -258,7 +262,7 @@ impl Agent {
         destinations: Vec<Destination>,
         bindings: &Bindings,
     ) -> Result<(), AddError> {
-        let now = Instant::now();
+        let now = clock::now();
         let terms = self.terms(&options, destinations, now)?;
         self.keyring().add(checked, terms, bindings, now)?;
         expiry::arm(&self.shared);
@@ -281,7 +285,7 @@ impl Agent {
         let mut keyring = self.keyring();
         let mut added = 0;
         for key in keys {
-            match keyring.add_new(Checked::token(key), terms.clone(), Instant::now()) {
+            match keyring.add_new(Checked::token(key), terms.clone(), clock::now()) {
                 Ok(new) => added += usize::from(new),
                 // What is there stays, as in OpenSSH's agent.
                 Err(why) if added > 0 => {

@@ -1,7 +1,10 @@
 //! Patterns with `*` and `?`, as OpenSSH matches users, hosts and principals with them (match.c, `match_pattern`).
 //!
 //! Contract: case counts, `*` is any number of bytes, `?` is one, and nothing else is special. No pattern costs more
-//! than the product of both lengths.
+//! than the product of both lengths: who lets others choose both bounds them, by [`LONGEST_NAME`].
+
+/// Longest name of a host or a user that is matched, in bytes: `NI_MAXHOST` of getnameinfo(3). No resolver gives more.
+pub(crate) const LONGEST_NAME: usize = 1025;
 
 /// Whether the whole of `text` fits the pattern.
 pub(crate) fn matches(text: &[u8], pattern: &[u8]) -> bool {

@@ -58,6 +58,14 @@ fn a_host_certificate_vouches_by_name_and_time() {
 }
 
 #[test]
+fn a_principal_longer_than_any_name_matches_nothing() {
+    for (length, expected) in [(1025, true), (1026, false)] {
+        let certificate = signed(builder(CertType::Host, &[&"*".repeat(length)]));
+        assert_eq!(certificate.vouches_for_host(b"host", NOW), expected, "{length}");
+    }
+}
+
+#[test]
 fn user_certificates_and_critical_options_vouch_for_no_host() {
     assert!(!signed(builder(CertType::User, &["host"])).vouches_for_host(b"host", NOW));
     let mut with_option = builder(CertType::Host, &["host"]);

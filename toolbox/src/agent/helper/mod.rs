@@ -32,15 +32,17 @@ use thiserror::Error;
 
 pub(crate) use pkcs11::{TokenKey, TokenProvider, identities};
 pub(crate) use providers::{FidoProvider, Library, is_internal};
-pub(crate) use sk::FidoKey;
 pub(crate) use sk::wire::FidoWire;
+pub(crate) use sk::{FidoKey, Usage};
+
+use super::shown::shown;
 
 /// How long a helper may take for one answer. A person may have to find the device, touch it, or type on its keypad.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// Largest RSA key whose signatures are verified here, in bits: the arithmetic used stops there.
 const MOST_VERIFIED_BITS: u32 = 8192;
 
-/// Why a helper made no signature or gave no keys.
+/// Why a helper made no signature or gave no keys. Clients name libraries and applications: those are shown escaped.
 #[derive(Debug, Error)]
 pub(crate) enum HelperError {
     #[error(
@@ -62,9 +64,9 @@ pub(crate) enum HelperError {
     Nul,
     #[error("{bytes} bytes to sign are more than {program} takes")]
     TooLong { program: &'static str, bytes: usize },
-    #[error("{path}: no such library")]
+    #[error("{}: no such library", shown(path))]
     NoLibrary { path: String, source: io::Error },
-    #[error("{path} is not allowed: the list of libraries (-P) is {list}")]
+    #[error("{} is not allowed: the list of libraries (-P) is {list}", shown(path))]
     NotAllowed { path: String, list: String },
     #[error("not a FIDO private key, or damaged")]
     NotFido,
@@ -74,20 +76,22 @@ pub(crate) enum HelperError {
     NoDevice,
     #[error("the FIDO device or its library cannot do this")]
     Unsupported,
-    #[error("the FIDO device refused, or its library cannot be loaded: {provider} (code -{code})")]
+    #[error("the FIDO device refused, or its library cannot be loaded: {} (code -{code})", shown(provider))]
     Refused { provider: String, code: u32 },
-    #[error("the FIDO key is for {application}, and signs only what looks like SSH")]
+    #[error("the FIDO key is for {}, and signs only what looks like SSH", shown(application))]
     NotSsh { application: String },
-    #[error("{library} shows no keys: no token is there, it holds none, or its PIN is wrong")]
+    #[error("{} shows no keys: no token is there, it holds none, or its PIN is wrong", shown(library))]
     NoKeys { library: String },
-    #[error("{library} does not work as a PKCS#11 library (code {code})")]
+    #[error("{} does not work as a PKCS#11 library (code {code})", shown(library))]
     BadLibrary { library: String, code: u32 },
-    #[error("{library}: {reason}")]
+    #[error("{}: {reason}", shown(library))]
     Token { library: String, reason: &'static str },
-    #[error("the token refused to sign: {library}")]
+    #[error("the token refused to sign: {}", shown(library))]
     TokenRefused { library: String },
-    #[error("the helper of {library} has ended: remove the token and add it again")]
+    #[error("the helper of {} has ended: remove the token and add it again", shown(library))]
     Gone { library: String },
+    #[error("the identity was removed, has expired or was locked away while the device was waited for")]
+    Removed,
     #[error("the signature that came back is not one by this key")]
     WrongSignature,
 }

@@ -2,9 +2,12 @@
 //!
 //! Contract: one helper for each attempt, one attempt at a time in the whole process, because a device does one thing
 //! at a time. What a person sees is OpenSSH's: a notice while the device waits for a touch, and one question for the
-//! PIN after the device has asked for it. A key whose application is not SSH's signs only what looks like SSH.
+//! PIN after the device has asked for it, in its turn among all questions. An identity that has gone meanwhile starts no
+//! helper and asks nothing. A key whose application is not SSH's signs only what looks like SSH.
 //!
 //! The helper's protocol is private to OpenSSH (ssh-sk.h); its version 5 is what 9.2 to 10.6 speak.
+
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use ssh_key::HashAlg;
@@ -45,6 +48,23 @@ pub(crate) struct FidoKey {
     plain: KeyData,
 }
 
+/// The circumstances of one signature.
+pub(crate) struct Usage<'a> {
+    pub(crate) settings: &'a Settings,
+    /// A line for the notice, such as for which user and host.
+    pub(crate) purpose: Option<&'a str>,
+    /// Who may ask a person now.
+    pub(crate) questions: &'a Arc<Semaphore>,
+    /// Whether the identity is still there, and not locked away.
+    pub(crate) is_there: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Usage<'_> {
+    fn refuse_gone(&self) -> Result<(), HelperError> {
+        (self.is_there)().then_some(()).ok_or(HelperError::Removed)
+    }
+}
+
 impl FidoKey {
     /// Takes a key in.
     ///
@@ -66,32 +86,20 @@ impl FidoKey {
         self.wire.plain_key()
     }
 
-    /// Signs `data`: the signature in SSH's wire form, verified. `purpose` is a line for the notice, such as for
-    /// which user and host. Waits for a person. Inside a tokio runtime.
+    /// Signs `data`: the signature in SSH's wire form, verified. Waits for a person. Inside a tokio runtime.
     ///
     /// # Errors
     /// [`HelperError`].
-    pub(crate) async fn sign(
-        &self,
-        data: &[u8],
-        settings: &Settings,
-        purpose: Option<&str>,
-    ) -> Result<Vec<u8>, HelperError> {
-        self.sign_with(&Program::find(Kind::Fido)?, data, settings, purpose).await
+    pub(crate) async fn sign(&self, data: &[u8], usage: &Usage<'_>) -> Result<Vec<u8>, HelperError> {
+        self.sign_with(&Program::find(Kind::Fido)?, data, usage).await
     }
 
-    async fn sign_with(
-        &self,
-        program: &Program,
-        data: &[u8],
-        settings: &Settings,
-        purpose: Option<&str>,
-    ) -> Result<Vec<u8>, HelperError> {
-        self.refuse_web(data, settings)?;
-        let signature = match self.touched(program, data, settings, purpose).await {
+    async fn sign_with(&self, program: &Program, data: &[u8], usage: &Usage<'_>) -> Result<Vec<u8>, HelperError> {
+        self.refuse_web(data, usage.settings)?;
+        let signature = match self.touched(program, data, usage).await {
             Err(HelperError::PinWanted) => {
-                let pin = self.ask_pin(settings).await?;
-                self.attempt(program, data, Some(pin.expose_secret().as_bytes())).await?
+                let pin = self.ask_pin(usage).await?;
+                self.attempt(program, data, Some(pin.expose_secret().as_bytes()), usage).await?
             }
             other => other?,
         };
@@ -108,32 +116,39 @@ impl FidoKey {
     }
 
     /// The attempt without a PIN, with a notice where the device waits for a touch.
-    async fn touched(
-        &self,
-        program: &Program,
-        data: &[u8],
-        settings: &Settings,
-        purpose: Option<&str>,
-    ) -> Result<Vec<u8>, HelperError> {
-        let askpass = settings.askpass.as_ref().filter(|_| self.wants_touch());
-        let shown = askpass.and_then(|askpass| notice::Notice::show(askpass, &self.notice(purpose)));
-        let signature = self.attempt(program, data, None).await;
+    async fn touched(&self, program: &Program, data: &[u8], usage: &Usage<'_>) -> Result<Vec<u8>, HelperError> {
+        let askpass = usage.settings.askpass.as_ref().filter(|_| self.wants_touch());
+        let shown = askpass.and_then(|askpass| notice::Notice::show(askpass, &self.notice(usage.purpose)));
+        let signature = self.attempt(program, data, None, usage).await;
         drop(shown);
         signature
     }
 
-    async fn attempt(&self, program: &Program, data: &[u8], pin: Option<&[u8]>) -> Result<Vec<u8>, HelperError> {
+    async fn attempt(
+        &self,
+        program: &Program,
+        data: &[u8],
+        pin: Option<&[u8]>,
+        usage: &Usage<'_>,
+    ) -> Result<Vec<u8>, HelperError> {
         // Never closed; what waits here waits for its turn at the device.
         let _turn = DEVICES.acquire().await;
+        usage.refuse_gone()?;
         sign(program, &self.provider, &self.wire.serialised, data, pin).await
     }
 
-    async fn ask_pin(&self, settings: &Settings) -> Result<SecretString, HelperError> {
-        let askpass = settings.askpass.clone().ok_or(HelperError::PinWanted)?;
+    async fn ask_pin(&self, usage: &Usage<'_>) -> Result<SecretString, HelperError> {
+        let askpass = usage.settings.askpass.clone().ok_or(HelperError::PinWanted)?;
         let touch = if self.wants_touch() { " and confirm user presence " } else { " " };
         let question = format!("Enter PIN{touch}for {} key {}: ", self.wire.kind.short_name(), self.fingerprint());
-        let answer = tokio::task::spawn_blocking(move || askpass.ask(&question)).await;
-        answer.ok().and_then(Result::ok).ok_or(HelperError::PinWanted)
+        let turn = Arc::clone(usage.questions).acquire_owned().await.map_err(|_| HelperError::PinWanted)?;
+        usage.refuse_gone()?;
+        let answer = tokio::task::spawn_blocking(move || {
+            // Kept until the question is answered, though its client may have hung up.
+            let _turn = turn;
+            askpass.ask(&question)
+        });
+        answer.await.ok().and_then(Result::ok).ok_or(HelperError::PinWanted)
     }
 
     fn notice(&self, purpose: Option<&str>) -> String {

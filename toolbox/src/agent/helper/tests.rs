@@ -10,6 +10,7 @@ use ssh_key::{HashAlg, LineEnding, Signature, SshSig};
 use tempfile::TempDir;
 
 use super::process::{Kind, Program};
+use super::{HelperError, Library};
 
 /// A FIDO device in software, of Debian's package openssh-tests.
 pub(crate) const DUMMY: &str = "/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so";
@@ -136,4 +137,14 @@ pub(super) fn helpers(kind: Kind) -> Vec<Program> {
         .filter(|path| path.is_absolute())
         .map(|directory| Program::at(directory.join(kind.name())));
     Program::find(kind).into_iter().chain(others).collect()
+}
+
+#[test]
+fn what_a_client_named_forges_no_line_of_the_log() {
+    let path = format!("/no/such\n\u{1b}[2J{}", "x".repeat(4096));
+    let missing = Library::named(path.as_bytes()).unwrap_err().to_string();
+    let refused = HelperError::NotSsh { application: path }.to_string();
+    for error in [missing, refused] {
+        assert!(!error.contains(char::is_control) && error.chars().count() < 160, "{error}");
+    }
 }

@@ -83,7 +83,10 @@ impl KeyError {
     #[must_use]
     pub fn hint(&self, file: &str) -> Option<String> {
         Some(match self {
-            Self::Public => format!("give the file without .pub: {}", file.trim_end_matches(".pub")),
+            Self::Public => match file.strip_suffix(".pub") {
+                Some(private) => format!("give the file without .pub: {private}"),
+                None => "name the private key's file".to_owned(),
+            },
             Self::Putty => format!("convert it: puttygen {file} -O private-openssh -o {file}.key"),
             Self::Truncated | Self::Damaged { .. } => {
                 format!("compare it with the original: ssh-keygen -y -f {file}")
@@ -97,9 +100,8 @@ impl KeyError {
                 format!("re-encrypt it in OpenSSH's format: ssh-keygen -p -f {file}")
             }
             Self::UnsupportedType(_) => "make one that is: ssh-keygen -t ed25519".to_owned(),
-            Self::UnsupportedFormat(_) | Self::Binary => {
-                format!("convert it: ssh-keygen -i -f {file}")
-            }
+            Self::UnsupportedFormat(_) => format!("convert it: ssh-keygen -i -f {file}"),
+            Self::Binary => format!("if it is DER, convert it: openssl pkey -inform DER -in {file} -out {file}.pem"),
             Self::Empty | Self::NoKey => return None,
         })
     }

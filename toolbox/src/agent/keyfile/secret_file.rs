@@ -1,7 +1,9 @@
 //! Files that hold a secret: opened once, judged by what was opened, read into a buffer that zeroes itself.
 //!
-//! Contract: a regular file that others can read is refused as OpenSSH refuses it, whoever owns it, unless it is a
-//! secret mount: there the engine sets the mode, and other users of the container are kept out by the container.
+//! Contract: a regular file of this process's user that others can read is refused, as OpenSSH refuses it
+//! (`sshkey_perm_ok` in authfile.c), unless it is a secret mount: there the engine sets the mode, and other users of the
+//! container are kept out by the container. The mode of another user's file, such as one that is bind-mounted, is not
+//! for this user to judge or to mend.
 //! Pipes and terminals have no mode worth judging and are just read.
 
 use std::fs::{File, Metadata};
@@ -37,7 +39,7 @@ pub enum SecretFileError {
         /// The effective uid of this process.
         our_uid: u32,
     },
-    /// Others can read it.
+    /// It is this user's, and others can read it.
     #[error("permissions {mode:04o} for {} are too open: others can read it", path.display())]
     TooOpen {
         /// The file.
@@ -92,7 +94,7 @@ pub(super) fn read(path: &Path, secret_mount: bool) -> Result<SecretBytes, Secre
         return Err(SecretFileError::Directory(path.to_owned()));
     }
     if !secret_mount && !below_secrets(path) {
-        refuse_open_mode(path, &metadata)?;
+        refuse_open_mode(path, &metadata, rustix::process::getuid().as_raw())?;
     }
     read_all(&mut file, &path.display().to_string())
 }
@@ -114,9 +116,9 @@ fn below_secrets(path: &Path) -> bool {
     path.canonicalize().is_ok_and(|real| real.starts_with(SECRETS))
 }
 
-fn refuse_open_mode(path: &Path, metadata: &Metadata) -> Result<(), SecretFileError> {
+pub(super) fn refuse_open_mode(path: &Path, metadata: &Metadata, our_uid: u32) -> Result<(), SecretFileError> {
     let mode = metadata.mode() & 0o7777;
-    match metadata.file_type().is_file() && mode & 0o077 != 0 {
+    match metadata.file_type().is_file() && metadata.uid() == our_uid && mode & 0o077 != 0 {
         true => Err(SecretFileError::TooOpen { path: path.to_owned(), mode }),
         false => Ok(()),
     }

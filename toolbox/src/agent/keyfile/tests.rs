@@ -284,3 +284,20 @@ fn no_error_shows_anything_of_the_key_or_the_passphrase() {
         assert!(!shown.contains("hunter"), "{shown}");
     }
 }
+
+#[test]
+fn hints_name_what_can_work() {
+    let hint = |error: KeyError, file| error.hint(file).unwrap();
+    assert_eq!(hint(KeyError::Public, "/k/id.pub"), "give the file without .pub: /k/id");
+    assert_eq!(hint(KeyError::Public, "/k/id"), "name the private key's file");
+    let keys = Keys::new();
+    let pem = keys.openssl("key.pem", &["genpkey", "-algorithm", "ed25519"]);
+    let (from, to) = (keys.path("key.pem"), keys.path("key"));
+    run(Command::new("openssl").args(["pkey", "-outform", "DER", "-in"]).arg(from).arg("-out").arg(&to));
+    assert_eq!(refused(std::fs::read(&to).unwrap(), None), KeyError::Binary);
+    let hint = hint(KeyError::Binary, to.to_str().unwrap());
+    let (_, command) = hint.split_once("convert it: ").unwrap();
+    let words: Vec<_> = command.split(' ').collect();
+    run(Command::new(words[0]).args(&words[1..]));
+    assert_eq!(parse(&std::fs::read(keys.path("key.pem")).unwrap(), None), parse(&pem, None));
+}

@@ -10,6 +10,7 @@ use super::holder::Holder;
 use super::signer::SealedKey;
 use crate::agent::certificate::Certificate;
 use crate::agent::helper::{FidoKey, HelperError, TokenKey};
+use crate::agent::shown::shown;
 
 /// RSA keys that are taken, in bits.
 const RSA_BITS: std::ops::RangeInclusive<u32> = 2048..=16384;
@@ -17,9 +18,12 @@ const RSA_BITS: std::ops::RangeInclusive<u32> = 2048..=16384;
 /// Why a key was not taken.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum AddError {
-    /// The table or the list is full.
+    /// The table, the list, or the room for destinations is full.
     #[error("the agent is full: it holds {0} identities")]
     Full(usize),
+    /// A comment that would fill the list.
+    #[error("the comment is {0} bytes long, and at most {MOST} are kept", MOST = super::LONGEST_COMMENT)]
+    LongComment(usize),
     /// The agent is locked.
     #[error("the agent is locked")]
     Locked,
@@ -36,7 +40,7 @@ pub enum AddError {
     #[error("an rsa key of {0} bits is not taken: 2048 to 16384 are")]
     RsaSize(u32),
     /// A type that is not signed with.
-    #[error("keys of type {0} are not supported")]
+    #[error("keys of type {} are not supported", shown(.0))]
     Unsupported(String),
     /// Each use shall be confirmed, and nobody can be asked.
     #[error("nobody can be asked to confirm the key's use: SSH_ASKPASS names no program")]

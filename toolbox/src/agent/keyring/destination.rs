@@ -40,7 +40,19 @@ pub(crate) struct Destination {
     pub(crate) to: Hop,
 }
 
+impl Destination {
+    /// The bytes that it takes in memory.
+    pub(crate) fn size(&self) -> usize {
+        size_of::<Self>() + self.from.content() + self.to.content()
+    }
+}
+
 impl Hop {
+    fn content(&self) -> usize {
+        let keys = self.keys.iter().map(|key| size_of::<HopKey>() + key.blob.len());
+        self.user.len() + self.host.len() + keys.sum::<usize>()
+    }
+
     /// Whether a host that showed `key` is this one.
     fn is_known_by(&self, key: &HostKey, now: u64) -> bool {
         self.keys.iter().any(|known| match (key.certificate(), known.is_authority) {

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::signer::SealedKey;
-use crate::agent::helper::{FidoKey, HelperError, Library, TokenKey, TokenProvider};
-use crate::agent::settings::Settings;
+use crate::agent::helper::{FidoKey, HelperError, Library, TokenKey, TokenProvider, Usage};
 
 /// The private half of an identity, wherever it is. Clones are the same half.
 #[derive(Clone)]
@@ -20,22 +19,21 @@ pub(crate) enum Holder {
 }
 
 impl Holder {
-    /// The signature blob over `data`, or `None` where it was refused or failed. `purpose` is for who is asked to touch
-    /// a device. Inside a tokio runtime; arithmetic that takes long is done off the runtime's threads, and devices keep
+    /// The signature blob over `data`, or `None` where it was refused or failed. `usage` is for keys
+    /// in FIDO devices. Inside a tokio runtime; arithmetic that takes long is done off the runtime's threads, and devices keep
     /// only this future waiting.
-    pub(crate) async fn sign(
-        self,
-        data: Vec<u8>,
-        flags: u32,
-        settings: &Settings,
-        purpose: Option<&str>,
-    ) -> Option<Vec<u8>> {
+    pub(crate) async fn sign(self, data: Vec<u8>, flags: u32, usage: &Usage<'_>) -> Option<Vec<u8>> {
         match self {
             Self::Quick(key) => key.sign(&data, flags),
             Self::Slow(key) => tokio::task::spawn_blocking(move || key.sign(&data, flags)).await.ok()?,
-            Self::Fido(key) => noted(key.sign(&data, settings, purpose).await),
+            Self::Fido(key) => noted(key.sign(&data, usage).await),
             Self::Token(key) => noted(key.sign(&data, flags).await),
         }
+    }
+
+    /// Whether it is in a device, which may take its time.
+    pub(crate) fn is_device(&self) -> bool {
+        matches!(self, Self::Fido(_) | Self::Token(_))
     }
 
     /// The library that is loaded for it, with its helper; `None` for what is in no token.

@@ -38,6 +38,11 @@ pub const MOST_IDENTITIES: usize = 1024;
 /// Most bytes that the list of identities may take: clients refuse a longer answer, and would then see none at all.
 const LONGEST_LIST: usize = crate::agent::protocol::LONGEST_FRAME - 5;
 
+/// Longest comment, in bytes.
+const LONGEST_COMMENT: usize = 1024;
+/// Most bytes that the destinations of all identities may take.
+const MOST_DESTINATION_BYTES: usize = 4 << 20;
+
 /// What [`Keyring::unlock`] says of a wrong attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum UnlockError {
@@ -101,6 +106,11 @@ impl Profile {
     /// The bytes that it takes in the list: two strings, each with its length before it.
     fn listed(&self) -> usize {
         self.blob.len() + self.comment.len() + 8
+    }
+
+    /// The bytes that its destinations take in memory.
+    fn restricting(&self) -> usize {
+        self.destinations.iter().map(Destination::size).sum()
     }
 }
 
@@ -310,10 +320,17 @@ impl Keyring {
     }
 
     fn refuse_full(&self, new: &Profile, replaces: Option<usize>) -> Result<(), AddError> {
-        let (replaced, bytes) = replaces.map_or((0, 0), |place| (1, self.entries[place].profile.listed()));
-        let count = self.entries.len() + 1 - replaced;
-        let bytes = self.list_size() + new.listed() - bytes;
-        match count > MOST_IDENTITIES || bytes > LONGEST_LIST {
+        if new.comment.len() > LONGEST_COMMENT {
+            return Err(AddError::LongComment(new.comment.len()));
+        }
+        let staying = self.entries.iter().enumerate().filter(|(place, _)| Some(*place) != replaces);
+        let (mut count, mut listed, mut restricting) = (1, new.listed(), new.restricting());
+        for (_, entry) in staying {
+            count += 1;
+            listed += entry.profile.listed();
+            restricting += entry.profile.restricting();
+        }
+        match count > MOST_IDENTITIES || listed > LONGEST_LIST || restricting > MOST_DESTINATION_BYTES {
             true => Err(AddError::Full(self.entries.len())),
             false => Ok(()),
         }

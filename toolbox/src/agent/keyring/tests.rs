@@ -140,13 +140,40 @@ fn each_wrong_unlock_waits_longer() {
 fn a_list_that_clients_could_not_read_is_never_made() {
     let now = Instant::now();
     let mut keyring = keyring(1..2, now);
-    let room = LONGEST_LIST - keyring.list_size() - (blob(2).len() + 8);
-    let fits = "x".repeat(room);
-    assert_eq!(keyring.add(checked(2, &(fits.clone() + "x")), Terms::default(), &local(), now), Err(AddError::Full(1)));
-    keyring.add(checked(2, &fits), Terms::default(), &local(), now).unwrap();
+    let room = LONGEST_LIST - keyring.list_size() - 8 - "comment".len();
+    let long = |length| Checked { blob: vec![b'x'; length], ..checked(2, "comment") };
+    assert_eq!(keyring.add(long(room + 1), Terms::default(), &local(), now), Err(AddError::Full(1)));
+    keyring.add(long(room), Terms::default(), &local(), now).unwrap();
     assert_eq!(keyring.add(checked(3, ""), Terms::default(), &local(), now), Err(AddError::Full(2)));
-    keyring.add(checked(2, "short"), Terms::default(), &local(), now).expect("replacing makes room");
-    keyring.add(checked(3, ""), Terms::default(), &local(), now).unwrap();
+    let short = Checked { comment: Vec::new(), ..long(room) };
+    keyring.add(short, Terms::default(), &local(), now).expect("replacing makes room");
+    assert_eq!(LONGEST_LIST - keyring.list_size(), "comment".len());
+}
+
+#[test]
+fn a_comment_that_is_too_long_is_refused() {
+    let (now, mut keyring) = (Instant::now(), Keyring::default());
+    let long = checked(1, &"x".repeat(LONGEST_COMMENT + 1));
+    let refused = Err(AddError::LongComment(LONGEST_COMMENT + 1));
+    assert_eq!(keyring.add(long, Terms::default(), &local(), now), refused);
+    keyring.add(checked(1, &"x".repeat(LONGEST_COMMENT)), Terms::default(), &local(), now).unwrap();
+}
+
+#[test]
+fn the_destinations_of_all_identities_have_one_budget() {
+    let (now, mut keyring) = (Instant::now(), Keyring::default());
+    let far = |count| {
+        let key = destination::HopKey { blob: vec![0; 1024], is_authority: false };
+        let to = destination::Hop { user: vec![b'u'; 512], host: vec![b'h'; 512], keys: vec![key] };
+        let one = Destination { from: destination::Hop::default(), to };
+        Terms { destinations: vec![one; count], ..Terms::default() }
+    };
+    let half = MOST_DESTINATION_BYTES / far(1).destinations[0].size() / 2;
+    keyring.add(checked(1, ""), far(half), &local(), now).unwrap();
+    keyring.add(checked(2, ""), far(half), &local(), now).unwrap();
+    assert_eq!(keyring.add(checked(3, ""), far(half), &local(), now), Err(AddError::Full(2)));
+    keyring.add(checked(2, ""), far(1), &local(), now).expect("replacing makes room");
+    keyring.add(checked(3, ""), far(half / 2), &local(), now).unwrap();
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Contract: every constraint is understood and can be enforced, and stands there once, or the key is refused. A maximal
 //! number of signatures is for XMSS keys only, of which there are none. A list of destinations that is empty is refused,
-//! where OpenSSH takes the key without any restriction.
+//! where OpenSSH takes the key without any restriction. So is a destination whose host or user is longer than any name.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -14,6 +14,7 @@ use crate::agent::certificate::{Certificate, is_certificate, public_key};
 use crate::agent::keyring::Destination;
 use crate::agent::keyring::bindings::HostKey;
 use crate::agent::keyring::destination::{Hop, HopKey};
+use crate::agent::pattern::LONGEST_NAME;
 use crate::agent::private_wire::take_string;
 
 #[cfg(test)]
@@ -115,6 +116,14 @@ fn take_text<'a>(reader: &mut &'a [u8]) -> Result<&'a [u8], Refused> {
     take_string(reader).filter(|text| !text.contains(&0)).ok_or(MALFORMED)
 }
 
+/// A host's or a user's name. It is matched while the keyring is held, against patterns that clients choose as well.
+fn take_name(reader: &mut &[u8]) -> Result<Vec<u8>, Refused> {
+    match take_text(reader)? {
+        name if name.len() > LONGEST_NAME => Err(Refused("a destination whose host or user is too long")),
+        name => Ok(name.to_vec()),
+    }
+}
+
 fn take_byte(reader: &mut &[u8]) -> Result<u8, Refused> {
     let (byte, rest) = reader.split_first().ok_or(MALFORMED)?;
     *reader = rest;
@@ -153,7 +162,7 @@ fn destination(mut body: &[u8]) -> Result<Destination, Refused> {
 }
 
 fn hop(mut body: &[u8]) -> Result<Hop, Refused> {
-    let (user, host) = (take_text(&mut body)?.to_vec(), take_text(&mut body)?.to_vec());
+    let (user, host) = (take_name(&mut body)?, take_name(&mut body)?);
     no_extensions(&mut body)?;
     let mut keys = Vec::new();
     while !body.is_empty() {

@@ -2,8 +2,16 @@
 //!
 //! Contract: a wrong attempt makes only its own client wait, 100 ms for each failure since the lock, at most 10 s. A few
 //! attempts may wait at one time ([`GUESSES`](crate::agent::GUESSES)); further ones are looked at when one of those has
-//! been answered, so that many connections guess hardly faster than one. Whoever gives up does not shorten the wait.
-//! Nobody else waits, nor does the keyring's mutex while passphrases are digested.
+//! been answered, so that many connections guess hardly faster than one. Nobody else waits, nor does the keyring's mutex
+//! while passphrases are digested.
+//!
+//! Local clients and those that may be on another host have places of their own, so that no host that the agent is
+//! forwarded to delays the person's own unlock. Whoever hangs up in the queue leaves it; once an attempt has its place it
+//! keeps it for as long as it waits, client or not, so that giving up saves no time. A right passphrase is never refused
+//! for want of a place: behind wrong attempts of the same user's processes, which could end the agent anyway, it waits
+//! for the first place that becomes free, and for those that queued before it and are still there.
+
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -33,8 +41,21 @@ pub(crate) async fn lock(agent: &Agent, passphrase: Zeroizing<Vec<u8>>) -> bool 
 }
 
 /// Unlocks, or waits as long as a wrong attempt has to; says whether it did.
-pub(crate) async fn unlock(agent: &Agent, passphrase: Zeroizing<Vec<u8>>) -> bool {
-    let Ok(_turn) = agent.shared.guesses.acquire().await else { return false };
+pub(crate) async fn unlock(agent: &Agent, connection: &Connection, passphrase: Zeroizing<Vec<u8>>) -> bool {
+    let shared = &agent.shared;
+    let places = if connection.may_be_remote() { &shared.remote_guesses } else { &shared.guesses };
+    let Ok(turn) = Arc::clone(places).acquire_owned().await else { return false };
+    let agent = agent.clone();
+    // A task of its own: who hangs up now does not end it.
+    let attempt = tokio::spawn(async move {
+        let opened = attempt(&agent, passphrase).await;
+        drop(turn);
+        opened
+    });
+    attempt.await.unwrap_or(false)
+}
+
+async fn attempt(agent: &Agent, passphrase: Zeroizing<Vec<u8>>) -> bool {
     let Some(salt) = agent.keyring().salt() else { return false };
     let attempt = digest(salt, passphrase).await;
     let opened = agent.keyring().unlock(attempt.as_ref());

@@ -24,3 +24,5 @@ pub(crate) mod userauth;
 pub(crate) mod wire;
 
 pub(crate) use frame::LONGEST_FRAME;
+#[cfg(test)]
+pub(in crate::agent) use provider_requests::LOOKING;

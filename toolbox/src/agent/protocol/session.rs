@@ -4,10 +4,12 @@
 //! the conversation goes on. It ends at the client's end of stream, at a frame that is too long, and at an error of the
 //! stream. What takes long is done off the runtime's threads and outside the keyring's mutex: rsa, questions, digests,
 //! large requests. No client waits for another's. The next request is read when the answer to the one before has been
-//! taken, so that a client that never reads costs one answer.
+//! taken, so that a client that never reads costs one answer. A signature, a list and an attempt to unlock that somebody
+//! or something is waited for are given up when their client has hung up: its turn goes to the next, its helper ends, and
+//! a question that nobody has seen is not asked. What changes the keyring is done, client or not.
 
 use std::io;
-use std::time::Instant;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -17,29 +19,64 @@ use super::wire::{self, AddKey, Answer, Refused, Request};
 use super::{kind, locking, provider_requests, signing};
 use crate::agent::keyring::{Identity, Keyring};
 use crate::agent::private_wire::private_key;
-use crate::agent::{AddError, Agent, upstream};
+use crate::agent::{AddError, Agent, clock, upstream};
 
 #[cfg(test)]
 mod tests;
 
 /// Requests that are longer may hold many certificates to verify.
 const QUICK_TO_DECODE: usize = 16 * 1024;
+/// How often it is looked whether a client that waits for an answer is still there.
+const GLANCE: Duration = Duration::from_millis(250);
 
 /// Answers requests until the client is done.
 ///
 /// # Errors
 /// Those of the stream; what the client does wrong is not one.
-pub(crate) async fn serve(agent: Agent, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+pub(crate) async fn serve(agent: Agent, stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+    serve_while(agent, stream, |_| true).await
+}
+
+/// The same over a stream that can tell whether the client is there: one that has only stopped sending still is.
+///
+/// # Errors
+/// Those of the stream.
+pub(crate) async fn serve_while<S: AsyncRead + AsyncWrite + Unpin>(
+    agent: Agent,
+    mut stream: S,
+    is_there: impl Fn(&S) -> bool,
+) -> io::Result<()> {
     let (mut frames, mut connection) = (FrameReader::new(), Connection::new(agent.settings().upstream.clone()));
     while let Some(frame) = frames.read(&mut stream).await? {
         tracing::debug!(request = kind::name(&frame), "answering");
-        connection.relay.observe(&frame).await;
-        respond(&agent, &mut connection, frame).await.write(&mut stream).await?;
+        let given_up_with_its_client = may_be_given_up(&frame);
+        let answer = tokio::select! {
+            biased;
+            answer = respond(&agent, &mut connection, frame) => answer,
+            () = hang_up(|| is_there(&stream)), if given_up_with_its_client => return Ok(()),
+        };
+        answer.write(&mut stream).await?;
     }
     Ok(())
 }
 
+/// Whether it changes nothing that a client could count on after it has hung up.
+fn may_be_given_up(frame: &[u8]) -> bool {
+    matches!(frame.first(), Some(&(wire::LIST | wire::SIGN | wire::UNLOCK)))
+}
+
+/// Waits until the client is gone.
+async fn hang_up(is_there: impl Fn() -> bool) {
+    loop {
+        tokio::time::sleep(GLANCE).await;
+        if !is_there() {
+            return;
+        }
+    }
+}
+
 async fn respond(agent: &Agent, connection: &mut Connection, frame: Frame) -> Message {
+    connection.relay.observe(&frame).await;
     match decode(frame).await {
         Ok(request) if locking::refuses(agent, connection, &request) => wire::encode(&Answer::Failure),
         Ok(request) => perform(agent, connection, request).await,
@@ -59,7 +96,7 @@ async fn decode(frame: Frame) -> Result<Request, Refused> {
 }
 
 async fn perform(agent: &Agent, connection: &mut Connection, request: Request) -> Message {
-    let now = Instant::now();
+    let now = clock::now();
     let answer = match request {
         Request::List => return list(agent, connection).await,
         Request::Sign(request) => signing::sign(agent, connection, request).await,
@@ -68,9 +105,9 @@ async fn perform(agent: &Agent, connection: &mut Connection, request: Request) -
         Request::Remove { blob } => success(agent.keyring().remove(&blob, &connection.bindings, now)),
         Request::RemoveAll => success(agent.keyring().remove_all()),
         Request::AddToken(request) => provider_requests::add_token(agent, connection, *request).await,
-        Request::RemoveToken(token) => provider_requests::remove_token(agent, token).await,
+        Request::RemoveToken(token) => provider_requests::remove_token(agent, connection, token).await,
         Request::Lock(passphrase) => success(locking::lock(agent, passphrase).await),
-        Request::Unlock(passphrase) => success(locking::unlock(agent, passphrase).await),
+        Request::Unlock(passphrase) => success(locking::unlock(agent, connection, passphrase).await),
         Request::Bind(body) => success(bind(connection, &body)),
         Request::Query => Answer::Extensions,
     };
@@ -85,7 +122,7 @@ async fn list(agent: &Agent, connection: &mut Connection) -> Message {
     let mut message = Message::with_room(wire::IDENTITIES, 4 + keyring.list_size());
     message.number(0);
     let mut count = 0;
-    for profile in keyring.visible(&connection.bindings, Instant::now()) {
+    for profile in keyring.visible(&connection.bindings, clock::now()) {
         message.string(&profile.blob);
         message.string(&profile.comment);
         count += 1;

@@ -3,16 +3,18 @@
 //! Contract: the checks of `process_sign_request2` in OpenSSH's ssh-agent.c. A key with destination constraints signs
 //! requests for authentication only, in the session that its connection was bound to last. While a person is asked the
 //! private half is not held here, and after the answer the very same identity must still be there: one that was removed,
-//! replaced, locked away or has expired meanwhile does not sign.
+//! replaced, locked away or has expired meanwhile does not sign. The same holds after a device has signed, and before it is
+//! asked again; and nothing comes from the agent behind ours once ours is locked.
 
-use std::time::Instant;
+use std::sync::Arc;
 
 use super::connection::Connection;
 use super::userauth::UserAuth;
 use super::wire::{Answer, SignRequest};
-use crate::agent::Agent;
+use crate::agent::helper::Usage;
 use crate::agent::keyring::bindings::Bindings;
 use crate::agent::keyring::{Found, Profile};
+use crate::agent::{Agent, clock};
 
 /// Signs, if the client and the person may and want to.
 pub(crate) async fn sign(agent: &Agent, connection: &mut Connection, request: SignRequest) -> Answer {
@@ -29,20 +31,26 @@ async fn try_sign(agent: &Agent, connection: &mut Connection, request: SignReque
     let SignRequest { blob, data, flags } = request;
     let (found, is_locked) = {
         let mut keyring = agent.keyring();
-        (keyring.find(&blob, Instant::now()), keyring.is_locked())
+        (keyring.find(&blob, clock::now()), keyring.is_locked())
     };
     let Some(Found { ticket, profile, mut holder }) = found else {
         // What is not ours may be the agent's behind ours.
         let theirs = if is_locked { None } else { connection.relay.sign(&blob, &data, flags).await };
-        return theirs.ok_or("there is no such identity");
+        let theirs = theirs.ok_or("there is no such identity")?;
+        return if agent.keyring().is_locked() { Err("the agent was locked meanwhile") } else { Ok(theirs) };
     };
     let purpose = purpose(&profile, &connection.bindings, &data)?;
     if profile.confirm {
         drop(holder);
         confirm(agent, &profile, purpose.as_deref()).await?;
-        holder = agent.keyring().holder(ticket, Instant::now()).ok_or("the identity is gone")?;
+        holder = agent.keyring().holder(ticket, clock::now()).ok_or("the identity is gone")?;
     }
-    holder.sign(data, flags, agent.settings(), purpose.as_deref()).await.ok_or("the key did not sign")
+    let is_there = || agent.keyring().holder(ticket, clock::now()).is_some();
+    let (waits, questions) = (holder.is_device(), &agent.shared.questions);
+    let usage = Usage { settings: agent.settings(), purpose: purpose.as_deref(), questions, is_there: &is_there };
+    let signature = holder.sign(data, flags, &usage).await.ok_or("the key did not sign")?;
+    // A device may have been waited for long.
+    if waits && !is_there() { Err("the identity is gone") } else { Ok(signature) }
 }
 
 /// What a key with destination constraints is about to be used for; an error where it may not be.
@@ -75,8 +83,12 @@ async fn confirm(agent: &Agent, profile: &Profile, purpose: Option<&str>) -> Res
     let fingerprint = agent.settings().fingerprint_hash.fingerprint(profile.plain_key());
     let purpose = purpose.map_or_else(String::new, |purpose| format!("\n{purpose}"));
     let question = format!("Allow use of key {comment}?\nKey fingerprint {fingerprint}.{purpose}");
-    let turn = agent.shared.questions.acquire().await.map_err(|_| "there is nobody to ask")?;
-    let agreed = tokio::task::spawn_blocking(move || askpass.confirm(&question)).await;
-    drop(turn);
+    let turn = Arc::clone(&agent.shared.questions).acquire_owned().await.map_err(|_| "there is nobody to ask")?;
+    let agreed = tokio::task::spawn_blocking(move || {
+        // Kept until the question is answered, though its client may have hung up.
+        let _turn = turn;
+        askpass.confirm(&question)
+    })
+    .await;
     agreed.unwrap_or(false).then_some(()).ok_or("the person did not agree")
 }

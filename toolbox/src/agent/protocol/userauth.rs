@@ -2,8 +2,9 @@
 //! names the host key too (`publickey-hostbound-v00@openssh.com`, PROTOCOL section 3.1).
 //!
 //! Contract: the rules of `parse_userauth_request` in OpenSSH's ssh-agent.c. Only what is exactly such a request, for
-//! the key that shall sign, is one.
+//! the key that shall sign, is one. One for a user of more than [`LONGEST_NAME`] bytes is none, which OpenSSH does not say.
 
+use crate::agent::pattern::LONGEST_NAME;
 use crate::agent::private_wire::take_string;
 
 #[cfg(test)]
@@ -30,7 +31,7 @@ impl<'a> UserAuth<'a> {
         let reader = &mut data;
         let session = take_string(reader).filter(|session| !session.is_empty())?;
         take_byte(reader, USERAUTH_REQUEST)?;
-        let user = take_text(reader)?;
+        let user = take_text(reader).filter(|user| user.len() <= LONGEST_NAME)?;
         take_string(reader).filter(|service| *service == SERVICE)?;
         let method = take_string(reader)?;
         take_byte(reader, 1)?;

@@ -23,15 +23,15 @@ use crate::agent::private_wire::take_string;
 mod tests;
 
 const REMOVE_ALL_V1: u8 = 9;
-const LIST: u8 = 11;
-const SIGN: u8 = 13;
+pub(crate) const LIST: u8 = 11;
+pub(crate) const SIGN: u8 = 13;
 const ADD: u8 = 17;
 const REMOVE: u8 = 18;
 const REMOVE_ALL: u8 = 19;
 const ADD_TOKEN: u8 = 20;
 const REMOVE_TOKEN: u8 = 21;
 const LOCK: u8 = 22;
-const UNLOCK: u8 = 23;
+pub(crate) const UNLOCK: u8 = 23;
 const ADD_CONSTRAINED: u8 = 25;
 const ADD_TOKEN_CONSTRAINED: u8 = 26;
 const EXTENSION: u8 = 27;

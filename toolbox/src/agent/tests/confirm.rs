@@ -104,3 +104,31 @@ async fn without_anybody_to_ask_the_key_is_refused() {
     assert_eq!(house.agent.add_with(key, options).await, Err(AddError::NobodyToAsk));
     assert_eq!(house.agent.identities(), []);
 }
+
+#[tokio::test]
+async fn a_client_that_hangs_up_is_forgotten_and_its_question_not_asked() {
+    let house = careful().await;
+    house.ask();
+    let blob = house.blob("key.pub");
+    let holders = || Arc::strong_count(&house.agent.shared);
+    until(|| holders() == 2).await;
+    let (mut asking, mut leaving, mut half) = (house.raw().await, house.raw().await, house.raw().await);
+    send(&mut asking, &sign(&blob, b"data")).await;
+    house.is_asking().await;
+    std::fs::remove_file(house.path("asking")).unwrap();
+    send(&mut leaving, &sign(&blob, b"data")).await;
+    send(&mut half, &sign(&blob, b"data")).await;
+    half.shutdown().await.unwrap();
+    until(|| holders() == 5).await;
+    drop(leaving);
+    until(|| holders() == 4).await;
+    // The question that is being asked keeps its turn though nobody waits for it.
+    drop(asking);
+    until(|| holders() == 3).await;
+    assert!(!house.path("asking").exists() && house.agent.shared.questions.available_permits() == 0);
+    house.answer_it("yes");
+    house.is_asking().await;
+    house.answer_it("yes");
+    assert_eq!(receive(&mut half).await.unwrap()[0], 14, "who has only stopped sending gets the answer");
+    until(|| house.agent.shared.questions.available_permits() == 1).await;
+}

@@ -115,3 +115,52 @@ async fn a_client_that_pipelines_and_never_reads_costs_one_answer() {
     }
     assert_eq!(exchange(&mut house.raw().await, &[11]).await[..5], [12, 0, 0, 0, 1]);
 }
+
+/// A house with an agent that is locked with `a`, and on which so many failures are counted already.
+async fn locked(failures: u32) -> House {
+    let house = House::new();
+    assert_eq!(exchange(&mut house.raw().await, &[22, 0, 0, 0, 1, b'a']).await, [6]);
+    for _ in 0..failures {
+        house.agent.keyring().unlock(None).unwrap_err();
+    }
+    house
+}
+
+#[tokio::test]
+async fn a_guess_that_waits_goes_on_when_its_client_hangs_up_and_one_in_the_queue_does_not() {
+    let house = locked(20).await;
+    let holders = || Arc::strong_count(&house.agent.shared);
+    let started = Instant::now();
+    for _ in 0..10 * GUESSES {
+        send(&mut house.raw().await, &[23, 0, 0, 0, 1, b'b']).await;
+    }
+    until(|| house.agent.keyring().failures() == 24).await;
+    // The agent, the one that serves, and the attempts.
+    until(|| holders() == 2 + GUESSES).await;
+    assert_eq!(house.agent.shared.guesses.available_permits(), 0);
+    assert_eq!(exchange(&mut house.raw().await, &[23, 0, 0, 0, 1, b'a']).await, [6]);
+    let waited = started.elapsed();
+    assert!(waited > Duration::from_secs(2) && waited < Duration::from_secs(5), "{waited:?}");
+}
+
+#[tokio::test]
+async fn guesses_of_other_hosts_do_not_delay_a_local_unlock() {
+    let house = House::new();
+    house.generate("one", TYPES[0]).await;
+    let mut guessers = Vec::new();
+    for _ in 0..2 * GUESSES {
+        let mut guesser = house.raw().await;
+        assert_eq!(exchange(&mut guesser, &house.bind("one", "one.pub", b"s1", true)).await, [6]);
+        guessers.push(guesser);
+    }
+    assert_eq!(exchange(&mut house.raw().await, &[22, 0, 0, 0, 1, b'a']).await, [6]);
+    for _ in 0..90 {
+        house.agent.keyring().unlock(None).unwrap_err();
+    }
+    for guesser in &mut guessers {
+        send(guesser, &[23, 0, 0, 0, 1, b'b']).await;
+    }
+    until(|| house.agent.keyring().failures() == 94).await;
+    assert_eq!(exchange(&mut house.raw().await, &[23, 0, 0, 0, 1, b'a']).await, [6]);
+    assert_eq!(house.agent.shared.remote_guesses.available_permits(), 0, "theirs still wait");
+}

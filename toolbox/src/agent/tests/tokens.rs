@@ -196,3 +196,26 @@ async fn a_locked_agent_neither_loads_nor_removes_a_token() {
     house.done("ssh-add", &["-q", "-X"]).await;
     assert!(house.agent.identities().len() >= 4);
 }
+
+#[tokio::test]
+async fn paths_that_clients_name_are_looked_at_one_at_a_time() {
+    use crate::agent::protocol::LOOKING;
+    let house = House::new();
+    // As if one hung.
+    let turn = LOOKING.acquire().await.unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..8 {
+        let mut stream = house.raw().await;
+        send(&mut stream, &[&[21][..], &string(b"/no/such.so"), &string(b"")].concat()).await;
+        waiting.push(stream);
+    }
+    assert_eq!(exchange(&mut house.raw().await, &[22, 0, 0, 0, 1, b'a']).await, [6], "others go on");
+    assert_eq!(exchange(&mut house.raw().await, &[23, 0, 0, 0, 1, b'a']).await, [6], "others go on");
+    for stream in &waiting {
+        assert_eq!(stream.try_read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    }
+    drop(turn);
+    for mut stream in waiting {
+        assert_eq!(receive(&mut stream).await.unwrap(), [5]);
+    }
+}

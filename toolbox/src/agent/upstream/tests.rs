@@ -9,6 +9,7 @@ use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::agent::keyring::Salt;
 use crate::agent::{Agent, Settings};
 
 mod place;
@@ -190,6 +191,22 @@ async fn a_signature_for_another_blob_is_upstreams_and_for_ours_is_ours() {
     let theirs = exchange(&mut client, &sign_request(&blob(2), 4)).await;
     assert_eq!(theirs, [vec![SIGNATURE], string(b"signed upstream")].concat());
     assert_eq!(fake.requests(), [(0, sign_request(&blob(2), 4))]);
+}
+
+#[tokio::test]
+async fn a_signature_of_upstream_s_is_not_passed_on_once_ours_is_locked() {
+    let ours: Arc<Mutex<Option<Agent>>> = Arc::default();
+    let locked = Arc::clone(&ours);
+    let fake = Fake::new(move |request| {
+        if let (SIGN, Some(agent)) = (request[0], &*locked.lock().unwrap()) {
+            assert!(agent.keyring().lock(Salt::random().unwrap().digest(b"word").unwrap()));
+        }
+        Reply::Body(answer(request, &[1]))
+    });
+    let agent = fake.agent();
+    *ours.lock().unwrap() = Some(agent.clone());
+    assert_eq!(exchange(&mut agent.connect(), &sign_request(&blob(1), 0)).await, [FAILURE]);
+    assert_eq!(fake.asked(), [SIGN]);
 }
 
 #[tokio::test]

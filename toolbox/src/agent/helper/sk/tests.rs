@@ -1,4 +1,5 @@
 use std::process::Command;
+use std::sync::LazyLock;
 
 use ssh_key::PrivateKey;
 use tempfile::TempDir;
@@ -28,6 +29,12 @@ fn generated(directory: &TempDir, kind: &str, certified: bool) -> FidoWire {
     }
     std::fs::remove_file(path("key")).unwrap();
     wire
+}
+
+/// A use of an identity that stays, with nobody else asking.
+fn alone(settings: &Settings) -> Usage<'_> {
+    static QUESTIONS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(1)));
+    Usage { settings, purpose: None, questions: &QUESTIONS, is_there: &|| true }
 }
 
 fn dummy() -> FidoProvider {
@@ -67,7 +74,7 @@ async fn the_software_device_signs_and_openssh_verifies() {
                 let key = FidoKey::new(generated(&directory, kind, certified), dummy()).unwrap();
                 assert!(key.wants_touch());
                 let data = to_sign(b"message");
-                let signature = key.sign_with(&program, &data, &Settings::default(), None).await;
+                let signature = key.sign_with(&program, &data, &alone(&Settings::default())).await;
                 let signature = signature.unwrap_or_else(|error| panic!("{program:?} {kind} {certified}: {error}"));
                 verify_by_ssh_keygen(&key.plain, b"message", &signature);
             }
@@ -90,7 +97,7 @@ async fn a_pin_is_asked_for_in_openssh_s_words_and_reaches_the_helper() {
     let askpass = script(directory.path(), "askpass", r#"printf '%s' "$1" >"$0.question"; echo 2468"#);
     let settings = Settings { askpass: Some(Askpass::program(&askpass)), ..Settings::default() };
 
-    let signature = key.sign_with(&program, &to_sign(b"message"), &settings, None).await.unwrap();
+    let signature = key.sign_with(&program, &to_sign(b"message"), &alone(&settings)).await.unwrap();
     verify_by_ssh_keygen(&key.plain, b"message", &signature);
     let asked = std::fs::read_to_string(directory.path().join("askpass.question")).unwrap();
     let fingerprint = key.plain.fingerprint(HashAlg::Sha256);

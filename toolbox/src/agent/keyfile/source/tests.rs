@@ -39,6 +39,16 @@ fn a_file_that_others_can_read_is_refused_with_the_command_that_mends_it() {
 }
 
 #[test]
+fn the_mode_of_another_user_s_file_is_not_judged() {
+    use std::os::unix::fs::MetadataExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let path = file(directory.path(), b"key", 0o644);
+    let metadata = fs::metadata(&path).unwrap();
+    assert!(secret_file::refuse_open_mode(&path, &metadata, metadata.uid()).is_err());
+    assert!(secret_file::refuse_open_mode(&path, &metadata, metadata.uid() + 1).is_ok());
+}
+
+#[test]
 fn only_what_really_lies_below_the_secrets_is_a_secret_mount() {
     let directory = tempfile::tempdir().unwrap();
     let path = file(directory.path(), b"key", 0o644);

@@ -129,6 +129,16 @@ fn destinations_must_be_consistent() {
 }
 
 #[test]
+fn a_destination_longer_than_any_name_is_refused() {
+    let (fits, long) = ("h".repeat(1025), "h".repeat(1026));
+    for (user, name, is_taken) in [("", &fits, true), (&*fits, &fits, true), ("", &long, false), (&*long, &fits, false)]
+    {
+        let case = step(&origin(), &hop_bytes(user, name, "", &[(host(7), 0)]), b"");
+        assert_eq!(decoded(&restricted(&[case])).is_ok(), is_taken, "{} {}", user.len(), name.len());
+    }
+}
+
+#[test]
 fn there_are_at_most_1024_destinations() {
     let one = step(&origin(), &hop_bytes("", "h", "", &[(host(7), 0)]), b"");
     assert!(decoded(&restricted(&vec![one.clone(); 1024])).is_ok());

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 
@@ -39,7 +40,7 @@ pub(crate) async fn serve(agent: &Agent, socket: AgentSocket) -> Result<(), Sock
             Ok((stream, _)) if may_speak(peer_uid(&stream), our_uid()) => {
                 let (agent, leaving) = (agent.clone(), Leaving(gone.clone()));
                 tokio::spawn(async move {
-                    let served = session::serve(agent, stream).await;
+                    let served = session::serve_while(agent, stream, is_there).await;
                     drop(leaving);
                     served
                 });
@@ -61,6 +62,14 @@ impl Drop for Leaving {
     fn drop(&mut self) {
         self.0.notify_one();
     }
+}
+
+/// Whether the client has not hung up. One that has only shut its sending side down waits for answers.
+fn is_there(stream: &UnixStream) -> bool {
+    let mut looked = [PollFd::new(stream, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let gone = PollFlags::HUP | PollFlags::ERR;
+    poll(&mut looked, Some(&now)).is_err() || !looked[0].revents().intersects(gone)
 }
 
 fn our_uid() -> u32 {

@@ -60,6 +60,14 @@ fn both_methods_are_read() {
 }
 
 #[test]
+fn a_user_longer_than_any_name_is_refused() {
+    for (length, is_read) in [(1025, true), (1026, false)] {
+        let data = bytes(&Parts { user: vec![b'u'; length], ..parts() });
+        assert_eq!(UserAuth::parse(&data, &parts().key).is_some(), is_read, "{length}");
+    }
+}
+
+#[test]
 fn anything_else_is_refused() {
     let wrong = [
         Parts { session: Vec::new(), ..parts() },

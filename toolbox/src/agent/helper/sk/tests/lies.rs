@@ -10,7 +10,7 @@ fn answer(fields: &[&[u8]]) -> String {
 async fn sign(script: &str) -> HelperError {
     let directory = tempfile::tempdir().unwrap();
     let program = fake(&directory, script);
-    made_up("ssh:").sign_with(&program, b"data", &Settings::default(), None).await.unwrap_err()
+    made_up("ssh:").sign_with(&program, b"data", &alone(&Settings::default())).await.unwrap_err()
 }
 
 #[tokio::test]
@@ -28,7 +28,7 @@ async fn a_cancelled_pin_is_asked_for_once() {
     let program = fake(&directory, &answer(&[&[0; 4], &43_u32.to_be_bytes()]));
     let askpass = script(directory.path(), "askpass", "echo asked >>\"$0.log\"; exit 1");
     let settings = Settings { askpass: Some(Askpass::program(&askpass)), ..Settings::default() };
-    let error = made_up("ssh:").sign_with(&program, b"data", &settings, None).await.unwrap_err();
+    let error = made_up("ssh:").sign_with(&program, b"data", &alone(&settings)).await.unwrap_err();
     assert!(matches!(error, HelperError::PinWanted));
     let asked = std::fs::read_to_string(directory.path().join("askpass.log")).unwrap();
     assert!((1..=2).contains(&asked.lines().count()), "at most a notice and a question: {asked}");
@@ -83,7 +83,7 @@ async fn a_request_that_is_given_up_gives_the_turn_on() {
     let directory = tempfile::tempdir().unwrap();
     let program = fake(&directory, "touch \"$0.started\"; exec sleep 1000");
     let task =
-        tokio::spawn(async move { made_up("ssh:").sign_with(&program, b"data", &Settings::default(), None).await });
+        tokio::spawn(async move { made_up("ssh:").sign_with(&program, b"data", &alone(&Settings::default())).await });
     until("the helper's start", || directory.path().join("helper.started").exists()).await;
     task.abort();
     assert!(matches!(sign("exit 1").await, HelperError::Died { .. }));
@@ -96,13 +96,13 @@ async fn a_key_for_the_web_signs_only_ssh() {
     let started = || directory.path().join("helper.started").exists();
     let settings = Settings::default();
     let key = made_up("https://example.org");
-    let error = key.sign_with(&program, b"a challenge", &settings, None).await.unwrap_err();
+    let error = key.sign_with(&program, b"a challenge", &alone(&settings)).await.unwrap_err();
     assert!(error.to_string().contains("https://example.org") && !started(), "{error}");
 
     let free = Settings { restrict_websafe: false, ..Settings::default() };
     let listed = Settings { websafe_allow: "https://*".to_owned(), ..Settings::default() };
     for (data, settings) in [(&to_sign(b"m")[..], &settings), (b"a challenge", &free), (b"a challenge", &listed)] {
-        let error = key.sign_with(&program, data, settings, None).await.unwrap_err();
+        let error = key.sign_with(&program, data, &alone(settings)).await.unwrap_err();
         assert!(matches!(error, HelperError::Died { .. }) && started(), "{error}");
         std::fs::remove_file(directory.path().join("helper.started")).unwrap();
     }
@@ -114,8 +114,45 @@ async fn one_signature_at_a_time_is_asked_of_devices() {
     let clash = "mkdir \"$0.busy\" || touch \"$0.clash\"; sleep 0.05; rmdir \"$0.busy\"; exit 1";
     let program = fake(&directory, clash);
     let (key, settings) = (made_up("ssh:"), Settings::default());
-    let attempt = || key.sign_with(&program, b"data", &settings, None);
+    let usage = alone(&settings);
+    let attempt = || key.sign_with(&program, b"data", &usage);
     let ended = tokio::join!(attempt(), attempt(), attempt());
     assert!([ended.0, ended.1, ended.2].iter().all(|end| matches!(end, Err(HelperError::Died { .. }))));
     assert!(!directory.path().join("helper.clash").exists());
+}
+
+/// A program that always wants a PIN, and settings with a person who notes that they were asked.
+fn wanting_a_pin(directory: &TempDir) -> (Program, Settings) {
+    let wants_pin = frame(&[&[VERSION, 0, 0, 0, 0][..], &43_u32.to_be_bytes()].concat());
+    let program = fake(directory, &format!("touch \"$0.started\"; head -c 4 >/dev/null; {wants_pin}"));
+    let askpass = script(directory.path(), "askpass", r#"[ -n "$SSH_ASKPASS_PROMPT" ] || touch "$0.asked"; echo 2468"#);
+    (program, Settings { askpass: Some(Askpass::program(&askpass)), ..Settings::default() })
+}
+
+#[tokio::test]
+async fn a_pin_is_asked_for_in_its_turn_among_all_questions() {
+    let directory = tempfile::tempdir().unwrap();
+    let (program, settings) = wanting_a_pin(&directory);
+    // It is nobody's turn any more.
+    let questions = Arc::new(Semaphore::new(1));
+    questions.close();
+    let usage = Usage { questions: &questions, ..alone(&settings) };
+    let error = made_up("ssh:").sign_with(&program, b"data", &usage).await.unwrap_err();
+    assert!(matches!(error, HelperError::PinWanted), "{error}");
+    assert!(!directory.path().join("askpass.asked").exists());
+}
+
+#[tokio::test]
+async fn an_identity_that_has_gone_starts_no_helper_and_asks_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (program, settings) = wanting_a_pin(&directory);
+    let exists = |name: &str| directory.path().join(name).exists();
+    for (is_there, started) in
+        [(&(|| false) as &(dyn Fn() -> bool + Sync), false), (&|| !exists("helper.started"), true)]
+    {
+        let usage = Usage { is_there, ..alone(&settings) };
+        let error = made_up("ssh:").sign_with(&program, b"data", &usage).await.unwrap_err();
+        assert!(matches!(error, HelperError::Removed), "{error}");
+        assert_eq!((exists("helper.started"), exists("askpass.asked")), (started, false));
+    }
 }
