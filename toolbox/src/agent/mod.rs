@@ -52,7 +52,7 @@ use tokio::sync::Semaphore;
 
 pub use askpass::Askpass;
 pub use certificate::{Certificate, CertificateError};
-pub use keyfile::certificate::CertificateFileError;
+pub use keyfile::certificate::{CertificateFileError, certificate_beside};
 pub use keyfile::load::{
     Ask, LoadError, Loaded, LoadedKey, PASSPHRASE_FILE_VARIABLE, Passphrases, Which, load, passphrase_file,
 };

@@ -35,8 +35,9 @@ pub enum CertificateFileError {
     },
 }
 
-/// Where the certificate of a key file lies, if there is one.
-pub(super) fn path_beside(key: &Path) -> PathBuf {
+/// Where the certificate of a key file lies, if there is one: `KEY-cert.pub`.
+#[must_use]
+pub fn certificate_beside(key: &Path) -> PathBuf {
     let mut path = key.as_os_str().to_owned();
     path.push("-cert.pub");
     path.into()

@@ -173,7 +173,7 @@ pub fn load(source: &KeySource, passphrases: &mut Passphrases<'_>) -> Result<Loa
 
 /// Gives the certificate beside `path` to the key that it certifies.
 fn certify(keys: &mut [LoadedKey], path: &Path) -> Result<(), CertificateFileError> {
-    let beside = certificate::path_beside(path);
+    let beside = certificate::certificate_beside(path);
     let Some(found) = certificate::read(&beside) else {
         return Ok(());
     };

@@ -148,7 +148,7 @@ fn ecdsa_algorithm(curve: EcdsaCurve) -> (&'static str, &'static EcdsaSigningAlg
 }
 
 /// OpenSSH looks at the flag for SHA-256 first and ignores the flags that it does not know.
-fn rsa_hash(flags: u32) -> Option<HashAlg> {
+pub(crate) fn rsa_hash(flags: u32) -> Option<HashAlg> {
     match flags {
         flags if flags & RSA_SHA2_256 != 0 => Some(HashAlg::Sha256),
         flags if flags & RSA_SHA2_512 != 0 => Some(HashAlg::Sha512),

@@ -3,10 +3,10 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use crate::agent::SOCKET_VARIABLE;
+
 use super::options::Shell;
 
-/// The variable that names the socket.
-pub(super) const SOCKET_VARIABLE: &str = "SSH_AUTH_SOCK";
 /// The variable that names the process.
 pub(super) const PROCESS_VARIABLE: &str = "SSH_AGENT_PID";
 

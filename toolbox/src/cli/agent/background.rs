@@ -16,10 +16,10 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use thiserror::Error;
 
 use crate::agent::client::{Client, ClientError, Constraints};
-use crate::agent::{AgentSocket, LoadedKey, relax, wipe};
+use crate::agent::{AgentSocket, LoadedKey, SOCKET_VARIABLE, relax, wipe};
 use crate::ui::Ui;
 
-use super::announce::{PROCESS_VARIABLE, SOCKET_VARIABLE, started};
+use super::announce::{PROCESS_VARIABLE, started};
 use super::options::Options;
 use super::server;
 use super::start::failed;

@@ -17,15 +17,13 @@ use ssh_key::{Algorithm, EcdsaCurve, HashAlg, Signature};
 use super::super::HelperError;
 use super::super::process::{Helper, Program};
 use super::{FAILURE, FAILURE_2};
+use crate::agent::keyring::signer::rsa_hash;
 use crate::agent::private_wire::{put_string, take_string};
 
 /// `SSH2_AGENTC_SIGN_REQUEST`
 const SIGN: u8 = 13;
 /// `SSH2_AGENT_SIGN_RESPONSE`
 const SIGNATURE: u8 = 14;
-/// The agent protocol's flags for rsa.
-const RSA_SHA2_256: u32 = 2;
-const RSA_SHA2_512: u32 = 4;
 
 /// What stands before the digest in PKCS#1's DigestInfo (RFC 8017, section 9.2).
 const SHA1_INFO: [u8; 15] = [0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00, 0x04, 0x14];
@@ -132,15 +130,6 @@ fn algorithm(key: &KeyData, flags: u32) -> Algorithm {
     match key {
         KeyData::Rsa(_) => Algorithm::Rsa { hash: rsa_hash(flags) },
         other => other.algorithm(),
-    }
-}
-
-/// As OpenSSH's agent chooses: SHA-256 before SHA-512, SHA-1 for neither.
-fn rsa_hash(flags: u32) -> Option<HashAlg> {
-    match flags {
-        flags if flags & RSA_SHA2_256 != 0 => Some(HashAlg::Sha256),
-        flags if flags & RSA_SHA2_512 != 0 => Some(HashAlg::Sha512),
-        _ => None,
     }
 }
 

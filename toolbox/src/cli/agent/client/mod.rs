@@ -18,12 +18,11 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use crate::agent::SOCKET_VARIABLE;
 use crate::agent::client::{Client, ClientError};
 use crate::cli::exit_status::ExitStatus;
 use crate::cli::failure::Failures;
 use crate::ui::Ui;
-
-use super::announce::SOCKET_VARIABLE;
 
 /// What an agent that runs can be asked.
 #[derive(Debug, Subcommand)]
@@ -74,8 +73,7 @@ fn connect() -> Result<Client, String> {
 
 /// Whether a command is called like a verb.
 pub(super) fn is_verb(command: &[OsString]) -> bool {
-    let verbs = ["list", "add", "remove", "lock", "unlock"];
-    command.first().is_some_and(|word| verbs.iter().any(|verb| word == verb))
+    command.first().and_then(|word| word.to_str()).is_some_and(Verb::has_subcommand)
 }
 
 /// The person's `.ssh`; `None` where `HOME` does not say.
@@ -93,11 +91,4 @@ fn default_files(ui: Ui) -> Vec<PathBuf> {
         ui.error(&format!("no key was named, and none of ~/.ssh/{} is there", names.join(", ")), None);
     }
     there
-}
-
-/// `FILE-cert.pub`, where a key's certificate lies.
-fn certificate_of(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push("-cert.pub");
-    name.into()
 }

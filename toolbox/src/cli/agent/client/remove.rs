@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use ssh_key::PrivateKey;
 
+use crate::agent::certificate_beside;
 use crate::agent::client::Client;
 use crate::ui::Ui;
 
+use super::default_files;
 use super::public::Public;
-use super::{certificate_of, default_files};
 
 /// Most that is read of a file of public keys, in bytes.
 const LONGEST_FILE: u64 = 1024 * 1024;
@@ -68,7 +69,7 @@ fn remove_file(client: &mut Client, file: &Path, arguments: &Remove, ui: Ui) -> 
         }
     };
     let mut well = remove_one(client, &public, &comment, &file.display().to_string(), arguments, ui);
-    let path = certificate_of(file);
+    let path = certificate_beside(file);
     let text = std::fs::read_to_string(&path).ok().filter(|_| !arguments.key_only);
     let found = text.and_then(|text| Public::from_line(&text));
     if let Some((certificate, comment)) = found.filter(|(certificate, _)| certificate.same_key(&public)) {
