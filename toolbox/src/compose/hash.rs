@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use super::model::{MountSource, Project, Service, ServiceExtension};
+use super::model::{MountSource, Project, Service, ServiceExtension, UpdateConfig};
 
 impl Service {
     /// SHA-256 in hexadecimal over the service's settings, with the engine's names of its networks and volumes.
     ///
     /// The same on every run and machine; it changes exactly when a container made from the service would differ.
-    /// Outside it: `depends_on`, `x-toolbox`, `build`, the image's content, the order of things that have none, and
+    /// Outside it: `depends_on`, `deploy.replicas` and how it is updated, `x-toolbox`, `build`, the image's content, the order of things that have none, and
     /// the keys by which the file calls networks and volumes.
     pub fn config_hash(&self, project: &Project) -> String {
         // Structs and BTreeMaps only: the text is canonical. It cannot fail, as all map keys are texts.
@@ -23,6 +23,9 @@ impl Service {
         service.depends_on = BTreeMap::new();
         service.toolbox = ServiceExtension::default();
         service.has_build = false;
+        service.replicas = 1;
+        service.update = UpdateConfig::default();
+        service.rollback = None;
         service.resolve_names(project);
         service.sort_sets();
         service

@@ -5,15 +5,21 @@
 //! nothing in it depends on the order of keys in the file. Absent on purpose: raw YAML shapes, build instructions,
 //! profiles, anything that toolbox cannot carry out (such keys are refused while loading).
 
+mod files;
+mod rollout;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+pub use files::*;
+pub use rollout::*;
 
 /// A validated compose project.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Project {
     /// The project's name, valid by Compose's rule `[a-z0-9][a-z0-9_-]*`.
     pub name: String,
@@ -27,12 +33,18 @@ pub struct Project {
     pub networks: BTreeMap<String, Network>,
     /// Named volumes used by enabled services, by their key in the file.
     pub volumes: BTreeMap<String, Volume>,
+    /// Configs used by enabled services, by their key in the file.
+    pub configs: BTreeMap<String, FileObject>,
+    /// Secrets used by enabled services, by their key in the file.
+    pub secrets: BTreeMap<String, FileObject>,
+    /// What stands under `x-toolbox` of the file.
+    pub toolbox: ProjectExtension,
     /// What a person should know although it is no error (a variable that is not set), one line each.
     pub warnings: Vec<String>,
 }
 
 /// A network of the project.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
     /// The engine's name for it: `<project>_<key>`, or the explicit `name:`.
     pub name: String,
@@ -55,7 +67,7 @@ pub struct Network {
 }
 
 /// Address management of a network.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ipam {
     /// The address management driver; `None` leaves it to the engine.
     pub driver: Option<String>,
@@ -64,7 +76,7 @@ pub struct Ipam {
 }
 
 /// One address pool of a network.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IpamPool {
     /// The subnet in CIDR notation.
     pub subnet: Option<String>,
@@ -77,7 +89,7 @@ pub struct IpamPool {
 }
 
 /// A named volume of the project.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volume {
     /// The engine's name for it: `<project>_<key>`, or the explicit `name:`.
     pub name: String,
@@ -92,7 +104,7 @@ pub struct Volume {
 }
 
 /// An enabled service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
     /// The service's name, its key in the file.
     pub name: String,
@@ -190,12 +202,22 @@ pub struct Service {
     pub logging: Option<Logging>,
     /// The platform, such as `linux/amd64`.
     pub platform: Option<String>,
+    /// Configs shown to the container as files.
+    pub configs: Vec<FileMount>,
+    /// Secrets shown to the container as files.
+    pub secrets: Vec<FileMount>,
+    /// How many containers run: `deploy.replicas`, `scale`, else 1.
+    pub replicas: u32,
+    /// How containers are replaced: `deploy.update_config`.
+    pub update: UpdateConfig,
+    /// How a rollback replaces them: `deploy.rollback_config`; `None` is as an update does.
+    pub rollback: Option<UpdateConfig>,
     /// What stands under `x-toolbox`.
     pub toolbox: ServiceExtension,
 }
 
 /// A port published on the host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedPort {
     /// The host's address to bind; `None` is every address.
     pub host_ip: Option<IpAddr>,
@@ -208,7 +230,7 @@ pub struct PublishedPort {
 }
 
 /// A port that other containers may reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ExposedPort {
     /// The container's port.
     pub port: u16,
@@ -217,7 +239,7 @@ pub struct ExposedPort {
 }
 
 /// A transport protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// TCP, the default.
@@ -240,7 +262,7 @@ impl Protocol {
 }
 
 /// One entry of `volumes:` in a service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
     /// What is mounted.
     pub source: MountSource,
@@ -251,7 +273,7 @@ pub struct Mount {
 }
 
 /// What a mount shows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MountSource {
     /// A path of the host.
@@ -284,7 +306,7 @@ pub enum MountSource {
 }
 
 /// How a service stands in a network.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
     /// Further names in this network (the service's own name is not among them).
     pub aliases: Vec<String>,
@@ -295,7 +317,7 @@ pub struct Attachment {
 }
 
 /// A health check; what is `None` comes from the image, else from the engine.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Healthcheck {
     /// The engine's form: `["CMD", …]`, `["CMD-SHELL", "…"]`, `["NONE"]`; empty inherits the image's test.
     pub test: Vec<String>,
@@ -312,7 +334,7 @@ pub struct Healthcheck {
 }
 
 /// What a service waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dependency {
     /// The state to wait for.
     pub condition: Condition,
@@ -323,7 +345,7 @@ pub struct Dependency {
 }
 
 /// The state of a dependency that lets a service start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
     /// `service_started`.
@@ -335,7 +357,7 @@ pub enum Condition {
 }
 
 /// When the engine starts a container again.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RestartPolicy {
     /// Never.
@@ -353,7 +375,7 @@ pub enum RestartPolicy {
 }
 
 /// A resource limit; -1 is no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ulimit {
     /// The limit in force.
     pub soft: i64,
@@ -362,17 +384,10 @@ pub struct Ulimit {
 }
 
 /// Where a container's output goes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Logging {
     /// The log driver; `None` leaves it to the engine.
     pub driver: Option<String>,
     /// Options of the driver.
     pub options: BTreeMap<String, String>,
-}
-
-/// What toolbox understands under `x-toolbox` of a service.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct ServiceExtension {
-    /// A valid `http://host[:port]/path` URL, as seen from the host, that must answer after a deploy.
-    pub verify: Option<String>,
 }

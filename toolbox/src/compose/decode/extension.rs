@@ -11,7 +11,7 @@ pub(super) fn extension(c: &Context<'_>, service: Fields<'_>) -> ServiceExtensio
         return ServiceExtension::default();
     };
     let fields = Fields::new(c.sink, node, &keys::TOOLBOX);
-    ServiceExtension { verify: fields.converted("verify", verify_url) }
+    ServiceExtension { verify: fields.converted("verify", verify_url), ..ServiceExtension::default() }
 }
 
 /// Checks `http://host[:port][/path][?query]`.

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::keys;
-use super::model::{Project, PublishedPort, Service};
+use super::model::{Project, ProjectExtension, PublishedPort, Service};
 use super::names;
 use super::validate::{self, NotedPort};
 use super::variables::ProjectVariables;
@@ -87,6 +87,9 @@ pub(super) fn project(mut root: Node, request: &Request<'_>, sink: &Sink) -> Pro
         networks: shared::networks(&context, &root, &services),
         volumes: shared::volumes(&context, &root, &services),
         services,
+        configs: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        toolbox: ProjectExtension::default(),
         warnings: Vec::new(),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::fields::Fields;
 use super::{Context, environment, extension, lifecycle, mounts, network, ports, resources};
-use crate::compose::model::{Logging, Service};
+use crate::compose::model::{Logging, Service, UpdateConfig};
 use crate::compose::{keys, names};
 use crate::yaml::{Entry, Node, Value};
 
@@ -61,6 +61,11 @@ pub(super) fn service(c: &Context<'_>, entry: &Entry) -> Service {
         stop_grace_period: f.duration("stop_grace_period"),
         logging: f.get("logging").map(|node| logging(c, node)),
         platform: f.filled("platform"),
+        configs: Vec::new(),
+        secrets: Vec::new(),
+        replicas: 1,
+        update: UpdateConfig::default(),
+        rollback: None,
         toolbox: extension::extension(c, f),
     }
 }
