@@ -30,6 +30,7 @@ Commands
                        (a project other than .env's leaves images, .toolbox/ and .env alone)
   test [--quick]       all tests, as CI runs them; --quick leaves out the images and the virtual machine
   bench agent [-- ARG...]  the agent beside OpenSSH's: signatures, lists, memory (--rounds N, --seconds S)
+  bench relay [-- ARG...]  what the relay before a service costs (the same options)
   fuzz agent [-- ARG...]   hostile requests for the agent, for a minute or -max_total_time=SECONDS
 
 Options

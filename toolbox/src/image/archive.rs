@@ -152,6 +152,11 @@ impl<R: ReadAt> Archive<R> {
         Ok(Self { source, unpacked, images })
     }
 
+    /// Layers that were made here, at their places in `source`; it lists no images.
+    pub(super) fn of_layers(source: R) -> Self {
+        Self { source, unpacked: None, images: Vec::new() }
+    }
+
     /// The images, in the archive's order.
     pub fn images(&self) -> &[ArchivedImage] {
         &self.images

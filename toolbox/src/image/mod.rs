@@ -7,6 +7,7 @@
 //! and verifies it, in whichever form it was saved; [`held_prefix`] says how many leading layers a host
 //! holds; [`PartialArchive`] writes the rest in the one form that every engine and store takes
 //! (OCI layout plus `manifest.json`, uncompressed layers); [`Expected`] checks what the engine made of it.
+//! [`HelperImage`] is an image that is made here instead of being saved.
 //!
 //! Deliberately absent: engines and their API, networks, compression for the wire, extraction. Nothing
 //! in an archive ever becomes a path on this machine.
@@ -14,6 +15,7 @@
 mod archive;
 mod compression;
 mod digest;
+mod helper;
 mod layers;
 mod partial;
 mod read_at;
@@ -26,6 +28,7 @@ mod verify;
 pub use archive::{Archive, ArchiveError, ArchivedImage, ArchivedLayer, Limits, Location, Options, Platform};
 pub use compression::Compression;
 pub use digest::{ChainId, ConfigDigest, DiffId, Digest, DigestError, ManifestDigest};
+pub use helper::{HELPER_NAME, HELPER_PROGRAM, HelperError, HelperImage};
 pub use layers::{chain_ids, held_chains, held_prefix};
 pub use partial::{PartialArchive, PartialError};
 pub use read_at::ReadAt;
