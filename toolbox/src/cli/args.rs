@@ -40,16 +40,20 @@ pub(super) enum Verb {
 /// Which project, which hosts, which key.
 #[derive(Debug, Args)]
 pub(super) struct Common {
-    /// Compose file [default: compose.yaml and its kin in the project directory]
+    /// Compose files, later ones over earlier ones [default: COMPOSE_FILE; compose.yaml and its kin in the project
+    /// directory, with compose.override.yaml]
     #[arg(long, short, global = true, value_name = "FILE")]
     pub(super) file: Vec<PathBuf>,
+    /// Files of variables [default: .env in the project directory]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) env_file: Vec<PathBuf>,
     /// Directory of the compose file, .env and inventory.yaml
     #[arg(long, global = true, value_name = "DIR", default_value = ".")]
     pub(super) project_directory: PathBuf,
     /// Project name [default: COMPOSE_PROJECT_NAME, `name:` in the file, the directory's name]
     #[arg(long, short, global = true, value_name = "NAME")]
     pub(super) project_name: Option<String>,
-    /// Also deploy services under this profile
+    /// Also deploy services under this profile [default: COMPOSE_PROFILES]
     #[arg(long, global = true, value_name = "NAME")]
     pub(super) profile: Vec<String>,
     /// Hosts, in Ansible's YAML inventory format [default: inventory.yaml in the project directory]

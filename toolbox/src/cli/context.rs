@@ -82,6 +82,7 @@ fn project(common: &Common) -> Result<Project, Vec<Failure>> {
     let request = LoadRequest {
         files: common.file.clone(),
         working_dir: common.project_directory.clone(),
+        env_files: common.env_file.clone(),
         project_name: common.project_name.clone(),
         profiles: common.profile.iter().cloned().collect(),
         // What is not UTF-8 cannot stand in a compose file.

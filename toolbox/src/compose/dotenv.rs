@@ -36,6 +36,30 @@ pub(super) fn parse(
     values.found.into_inner()
 }
 
+/// Reads a file of `format: raw`: values as they stand, without quotes, comments behind them or variables.
+pub(super) fn parse_raw(
+    file: &Path,
+    text: &str,
+    outside: &dyn Fn(&str) -> Option<String>,
+    sink: &Sink,
+) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for (index, line) in text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate() {
+        let line = line.trim_start();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (key, value) = line.split_once('=').map_or((line, None), |(key, value)| (key, Some(value.to_owned())));
+        if key.is_empty() || key.contains(char::is_whitespace) {
+            let problem = Problem::of_file(file, "a line must be KEY=value, the key without spaces");
+            sink.push(Problem { line: Some(index + 1), ..problem });
+            continue;
+        }
+        found.extend(value.or_else(|| outside(key)).map(|value| (key.to_owned(), value)));
+    }
+    found
+}
+
 struct Values<'a> {
     found: RefCell<BTreeMap<String, String>>,
     outside: &'a dyn Fn(&str) -> Option<String>,
@@ -224,7 +248,7 @@ fn unescape(out: &mut String, quote: char, escaped: char) {
 mod tests {
     use std::path::Path;
 
-    use super::parse;
+    use super::{parse, parse_raw};
     use crate::yaml::Sink;
 
     fn outside(name: &str) -> Option<String> {
@@ -284,6 +308,18 @@ mod tests {
     #[test]
     fn a_bare_key_takes_its_value_from_outside_or_is_dropped() {
         assert_eq!(read("OUT\nNONE\nexport OUT"), [("OUT".to_owned(), "outer".to_owned())]);
+    }
+
+    #[test]
+    fn raw_values_are_taken_as_they_stand() {
+        let sink = Sink::default();
+        let text = "# c\nA=\"quoted\" # kept\n  B=$OUT\nC='x\nOUT\nNONE\nD=\n";
+        let values = parse_raw(Path::new("f"), text, &outside, &sink);
+        let shown: Vec<_> = values.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        assert_eq!(shown, ["A=\"quoted\" # kept", "B=$OUT", "C='x", "D=", "OUT=outer"]);
+        parse_raw(Path::new("f"), "A=1\nB C=2\n", &outside, &sink);
+        let said = sink.finish(None::<()>).unwrap_err().to_string();
+        assert_eq!(said, "f:2: a line must be KEY=value, the key without spaces");
     }
 
     #[test]

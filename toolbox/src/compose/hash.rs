@@ -10,8 +10,9 @@ impl Service {
     /// SHA-256 in hexadecimal over the service's settings, with the engine's names of its networks and volumes.
     ///
     /// The same on every run and machine; it changes exactly when a container made from the service would differ.
-    /// Outside it: `depends_on`, `deploy.replicas` and how it is updated, `x-toolbox`, `build`, the image's content, the order of things that have none, and
-    /// the keys by which the file calls networks and volumes.
+    /// Outside it: `depends_on`, `deploy.replicas` and how it is updated, `x-toolbox`, `build`, the image's content, the
+    /// order of things that have none, and the keys by which the file calls networks, volumes, configs and secrets
+    /// (of the last two the content counts).
     pub fn config_hash(&self, project: &Project) -> String {
         // Structs and BTreeMaps only: the text is canonical. It cannot fail, as all map keys are texts.
         let text = serde_json::to_string(&self.canonical(project)).unwrap_or_default();
@@ -31,7 +32,7 @@ impl Service {
         service
     }
 
-    /// Replaces keys by the engine's names.
+    /// Replaces keys by the engine's names, those of configs and secrets by the digests of their content.
     fn resolve_names(&mut self, project: &Project) {
         self.networks = std::mem::take(&mut self.networks)
             .into_iter()
@@ -46,6 +47,12 @@ impl Service {
                 key.clone_from(&volume.name);
             }
         }
+        let files = self.configs.iter_mut().map(|mount| (mount, &project.configs));
+        for (mount, objects) in files.chain(self.secrets.iter_mut().map(|mount| (mount, &project.secrets))) {
+            if let Some(object) = objects.get(&mount.key) {
+                mount.key.clone_from(&object.digest);
+            }
+        }
     }
 
     /// Sorts what is a list in the file and a set to the engine.
@@ -55,6 +62,8 @@ impl Service {
         self.expose.sort();
         self.expose.dedup();
         self.mounts.sort_by(|a, b| a.target.cmp(&b.target));
+        self.configs.sort();
+        self.secrets.sort();
         let attachments = self.networks.values_mut().map(|attachment| &mut attachment.aliases);
         let sets = [
             &mut self.cap_add,
@@ -62,6 +71,7 @@ impl Service {
             &mut self.security_opt,
             &mut self.group_add,
             &mut self.devices,
+            &mut self.device_cgroup_rules,
             &mut self.extra_hosts,
         ];
         for set in attachments.chain(sets) {

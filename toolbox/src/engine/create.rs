@@ -75,7 +75,7 @@ fn host_config(spec: ContainerSpec<'_>) -> HostConfig {
             typ: l.driver.clone(),
             config: Some(l.options.clone().into_iter().collect()),
         }),
-        ..Default::default()
+        ..super::resources::host_config(service)
     }
 }
 
@@ -256,14 +256,16 @@ fn endpoint(spec: ContainerSpec<'_>, key: &str) -> EndpointSettings {
     let attachment = &spec.service.networks[key];
     let mut aliases = vec![spec.service.name.clone(), spec.name.to_owned()];
     aliases.extend(attachment.aliases.iter().cloned());
-    let fixed = attachment.ipv4_address.is_some() || attachment.ipv6_address.is_some();
+    let fixed =
+        attachment.ipv4_address.is_some() || attachment.ipv6_address.is_some() || !attachment.link_local_ips.is_empty();
     EndpointSettings {
         aliases: Some(aliases),
         ipam_config: fixed.then(|| EndpointIpamConfig {
             ipv4_address: attachment.ipv4_address.clone(),
             ipv6_address: attachment.ipv6_address.clone(),
-            ..Default::default()
+            link_local_ips: some(&attachment.link_local_ips),
         }),
+        driver_opts: (!attachment.driver_opts.is_empty()).then(|| attachment.driver_opts.clone().into_iter().collect()),
         ..Default::default()
     }
 }
@@ -278,7 +280,7 @@ pub(super) fn network(project: &Project, key: &str) -> NetworkCreateRequest {
         auxiliary_addresses: Some(p.aux_addresses.clone().into_iter().collect()),
     });
     let pools: Vec<IpamConfig> = pools.collect();
-    let has_ipam = network.ipam.driver.is_some() || !pools.is_empty();
+    let has_ipam = network.ipam != crate::compose::Ipam::default();
     NetworkCreateRequest {
         name: network.name.clone(),
         driver: network.driver.clone().or_else(|| Some("bridge".into())),
@@ -290,7 +292,7 @@ pub(super) fn network(project: &Project, key: &str) -> NetworkCreateRequest {
         ipam: has_ipam.then(|| Ipam {
             driver: Some(network.ipam.driver.clone().unwrap_or_else(|| "default".into())),
             config: Some(pools),
-            options: None,
+            options: (!network.ipam.options.is_empty()).then(|| network.ipam.options.clone().into_iter().collect()),
         }),
         ..Default::default()
     }

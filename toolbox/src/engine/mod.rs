@@ -9,6 +9,7 @@ mod create;
 #[cfg(test)]
 pub(crate) mod fake;
 mod observe;
+mod resources;
 mod transport;
 
 use std::future::Future;

@@ -16,7 +16,7 @@ mod tests;
 
 pub use nearest::nearest;
 pub use node::{Entry, KeyPath, Location, Node, Value};
-pub use parse::{parse, parse_tagged};
+pub use parse::{parse, parse_tagged, refuse_tags};
 pub use problem::{Problem, Problems, Sink};
 pub use read::{boolean, check_keys, entries, integer, items, strings, text};
 

@@ -135,6 +135,24 @@ impl Node {
         }
     }
 
+    /// Takes the entry under `key` out of a mapping.
+    pub fn remove(&mut self, key: &str) -> Option<Node> {
+        let Value::Map(entries) = &mut self.value else {
+            return None;
+        };
+        let place = entries.iter().position(|entry| &*entry.key == key)?;
+        Some(entries.remove(place).value)
+    }
+
+    /// Adds an entry to a mapping, unless its key is there.
+    pub fn put_if_new(&mut self, entry: Entry) {
+        if let Value::Map(entries) = &mut self.value
+            && !entries.iter().any(|there| there.key == entry.key)
+        {
+            entries.push(entry);
+        }
+    }
+
     /// Whether it holds nothing.
     pub fn is_null(&self) -> bool {
         matches!(self.value, Value::Null)

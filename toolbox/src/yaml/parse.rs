@@ -23,17 +23,18 @@ const MAX_TEXT: usize = 8 * 1024 * 1024;
 /// Duplicate keys and tags that are not YAML's own are reported; `None` after an error that ends the parse.
 pub fn parse(file: &Path, text: &str, sink: &Sink) -> Option<Node> {
     let root = parse_tagged(file, text, sink)?;
-    refuse_tags(&root, sink);
+    refuse_tags(&root, &[], sink);
     Some(root)
 }
 
-fn refuse_tags(node: &Node, sink: &Sink) {
-    if let Some(tag) = &node.tag {
+/// Reports every foreign tag that is not among these.
+pub fn refuse_tags(node: &Node, known: &[&str], sink: &Sink) {
+    if let Some(tag) = node.tag.as_deref().filter(|tag| !known.contains(tag)) {
         sink.report(node, format!("the tag {tag} is not supported"));
     }
     match &node.value {
-        Value::Seq(items) => items.iter().for_each(|item| refuse_tags(item, sink)),
-        Value::Map(entries) => entries.iter().for_each(|entry| refuse_tags(&entry.value, sink)),
+        Value::Seq(items) => items.iter().for_each(|item| refuse_tags(item, known, sink)),
+        Value::Map(entries) => entries.iter().for_each(|entry| refuse_tags(&entry.value, known, sink)),
         Value::Null | Value::Scalar { .. } => {}
     }
 }

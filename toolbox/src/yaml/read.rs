@@ -71,21 +71,21 @@ pub fn integer<T: FromStr>(sink: &Sink, node: &Node) -> Option<T> {
     number
 }
 
-/// Reports every key of a mapping that is in neither list; `x-` keys pass. Keys of `later` are refused as not
-/// supported yet.
-pub fn check_keys(sink: &Sink, node: &Node, known: &[&str], later: &[&str]) {
+/// Reports every key of a mapping that is not known; `x-` keys pass. Keys of `refused` come with the reason.
+pub fn check_keys(sink: &Sink, node: &Node, known: &[&str], refused: &[(&str, &str)]) {
     for entry in entries(sink, node) {
         let key = &*entry.key;
         if known.contains(&key) || key.starts_with("x-") {
             continue;
         }
         let path = node.path.key(key).to_string();
-        if later.contains(&key) {
-            sink.report_at(&entry.at, path, "not supported yet");
+        if let Some((_, reason)) = refused.iter().find(|(name, _)| *name == key) {
+            sink.report_at(&entry.at, path, format!("not supported: {reason}"));
             continue;
         }
         let mut problem = entry.at.problem(path, "unknown key");
-        if let Some(near) = nearest(key, known.iter().chain(later).copied()) {
+        let all = known.iter().copied().chain(refused.iter().map(|(name, _)| *name));
+        if let Some(near) = nearest(key, all) {
             problem = problem.with_hint(format!("did you mean {near}?"));
         }
         sink.push(problem);

@@ -10,6 +10,8 @@ mod bad_host;
 mod bad_images;
 mod bad_key;
 mod bad_project;
+mod compose_config;
+mod compose_json;
 mod deploy;
 mod deploy_failures;
 mod engine;

@@ -1,17 +1,95 @@
-//! `x-toolbox` of a service.
+//! `x-toolbox`, of a service and of the file.
 
 use super::Context;
 use super::fields::Fields;
+use super::values;
 use crate::compose::keys;
-use crate::compose::model::ServiceExtension;
+use crate::compose::model::{Batch, Hooks, ProjectExtension, ProxyProtocol, ServiceExtension};
+use crate::yaml::{self, Node, Sink, Value};
 
-/// What stands under `x-toolbox`.
+/// What stands under `x-toolbox` of a service.
 pub(super) fn extension(c: &Context<'_>, service: Fields<'_>) -> ServiceExtension {
     let Some(node) = service.get("x-toolbox") else {
         return ServiceExtension::default();
     };
     let fields = Fields::new(c.sink, node, &keys::TOOLBOX);
-    ServiceExtension { verify: fields.converted("verify", verify_url), ..ServiceExtension::default() }
+    let hooks = fields.get("hooks").map(|node| Fields::new(c.sink, node, &keys::HOOKS_OF_SERVICE));
+    let commands = |key| hooks.map(|hooks| commands(hooks, key)).unwrap_or_default();
+    ServiceExtension {
+        verify: fields.converted("verify", verify_url),
+        hosts: hosts(fields),
+        proxy_protocol: fields.converted("proxy_protocol", proxy_protocol),
+        drain: fields.duration("drain"),
+        hooks: Hooks { before: commands("before"), after: commands("after") },
+    }
+}
+
+/// What stands under `x-toolbox` of the file.
+pub(super) fn of_project(c: &Context<'_>, root: &Node) -> ProjectExtension {
+    let Some(node) = root.get("x-toolbox") else {
+        return ProjectExtension::default();
+    };
+    let fields = Fields::new(c.sink, node, &keys::TOOLBOX_OF_PROJECT);
+    let keep = fields.integer("keep_releases");
+    if let (Some(0), Some(node)) = (keep, fields.get("keep_releases")) {
+        c.sink.report(node, "must be 1 or more");
+    }
+    ProjectExtension { batch: fields.converted("batch", batch), keep_releases: keep }
+}
+
+fn batch(text: &str) -> Result<Batch, String> {
+    let wrong = || format!("must be a number of hosts, or a part such as 25%, not {text:?}");
+    let count = |digits: &str| digits.trim().parse().ok().filter(|count: &u32| *count > 0).ok_or_else(wrong);
+    match text.strip_suffix('%') {
+        Some(digits) => {
+            count(digits).and_then(|part| if part <= 100 { Ok(Batch::Percent(part)) } else { Err(wrong()) })
+        }
+        None => count(text).map(Batch::Count),
+    }
+}
+
+fn proxy_protocol(word: &str) -> Result<ProxyProtocol, String> {
+    match word {
+        "v1" => Ok(ProxyProtocol::V1),
+        "v2" => Ok(ProxyProtocol::V2),
+        _ => Err(format!("must be v1 or v2, not {word:?}")),
+    }
+}
+
+/// One host or group, or a list of them; an empty list would place the service nowhere.
+fn hosts(fields: Fields<'_>) -> Vec<String> {
+    let hosts = fields.strings("hosts");
+    let Some(node) = fields.get("hosts") else {
+        return hosts;
+    };
+    if hosts.is_empty() || hosts.iter().any(String::is_empty) {
+        fields.sink.report_hint(node, "names no host", "leave it out for all hosts");
+    }
+    hosts
+}
+
+/// One command as a text, or a list of commands, each a text or a list of words.
+fn commands(hooks: Fields<'_>, key: &str) -> Vec<Vec<String>> {
+    let Some(node) = hooks.get(key) else {
+        return Vec::new();
+    };
+    let single = std::slice::from_ref(node);
+    let items = if matches!(node.value, Value::Seq(_)) { yaml::items(hooks.sink, node) } else { single };
+    items.iter().map(|item| command(hooks.sink, item)).collect()
+}
+
+fn command(sink: &Sink, node: &Node) -> Vec<String> {
+    let words = match &node.value {
+        Value::Scalar { text, .. } => values::words(text).unwrap_or_else(|message| {
+            sink.spoil(node.problem(message));
+            Vec::new()
+        }),
+        _ => yaml::strings(sink, node),
+    };
+    if words.is_empty() {
+        sink.report(node, "is no command");
+    }
+    words
 }
 
 /// Checks `http://host[:port][/path][?query]`.
@@ -53,7 +131,18 @@ fn split_authority(authority: &str) -> Option<(&str, Option<&str>)> {
 
 #[cfg(test)]
 mod tests {
-    use super::verify_url;
+    use super::{batch, verify_url};
+    use crate::compose::model::Batch;
+
+    #[test]
+    fn batches_are_numbers_or_parts() {
+        assert_eq!(batch("3"), Ok(Batch::Count(3)));
+        assert_eq!(batch("25%"), Ok(Batch::Percent(25)));
+        assert_eq!(batch("100 %"), Ok(Batch::Percent(100)));
+        for text in ["0", "-1", "0%", "101%", "x", "", "%", "1.5"] {
+            assert!(batch(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn urls_to_verify_are_plain_http() {

@@ -20,7 +20,7 @@ pub(super) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The mapping's fields; its keys are checked.
     pub(super) fn new(sink: &'a Sink, node: &'a Node, keys: &Keys) -> Self {
-        yaml::check_keys(sink, node, keys.known, keys.later);
+        keys.check(sink, node);
         Self { sink, node }
     }
 
@@ -88,30 +88,30 @@ impl<'a> Fields<'a> {
 
 /// `{KEY: value}` or `[KEY=value]`; a value that is missing is an empty text.
 pub(super) fn pairs(sink: &Sink, node: &Node) -> BTreeMap<String, String> {
-    optional_pairs(sink, node).into_iter().map(|(key, value)| (key, value.unwrap_or_default())).collect()
+    optional_pairs(sink, node).into_iter().map(|(key, value, _)| (key, value.unwrap_or_default())).collect()
 }
 
-/// `{KEY: value}` or `[KEY=value]`; a value that is missing is `None`.
-pub(super) fn optional_pairs(sink: &Sink, node: &Node) -> BTreeMap<String, Option<String>> {
+/// `{KEY: value}` or `[KEY=value]`; a value that is missing is `None`. With the place of each.
+pub(super) fn optional_pairs<'a>(sink: &Sink, node: &'a Node) -> Vec<(String, Option<String>, &'a Node)> {
     match &node.value {
         Value::Map(entries) => entries
             .iter()
             .map(|entry| {
                 let value = (!entry.value.is_null()).then(|| yaml::text(sink, &entry.value).unwrap_or_default());
-                (entry.key.to_string(), value.map(str::to_owned))
+                (entry.key.to_string(), value.map(str::to_owned), &entry.value)
             })
             .collect(),
         Value::Seq(items) => items
             .iter()
-            .filter_map(|item| yaml::text(sink, item))
-            .map(|text| match text.split_once('=') {
-                Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
-                None => (text.to_owned(), None),
+            .filter_map(|item| Some((yaml::text(sink, item)?, item)))
+            .map(|(text, item)| match text.split_once('=') {
+                Some((key, value)) => (key.to_owned(), Some(value.to_owned()), item),
+                None => (text.to_owned(), None, item),
             })
             .collect(),
         _ => {
             sink.report(node, format!("must be a mapping or a list of KEY=value, not {}", node.kind()));
-            BTreeMap::new()
+            Vec::new()
         }
     }
 }

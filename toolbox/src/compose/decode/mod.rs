@@ -3,14 +3,17 @@
 //! Contract: every function returns a value even where it reports a problem (the value is then a default), so that one
 //! pass finds all problems; the caller throws the value away when the sink holds any.
 
+mod device_requests;
 mod environment;
 mod extension;
 mod fields;
+mod files;
 mod lifecycle;
 mod mounts;
 mod network;
 mod ports;
 mod resources;
+mod rollout;
 mod service;
 mod shared;
 mod values;
@@ -20,16 +23,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::keys;
-use super::model::{Project, ProjectExtension, PublishedPort, Service};
+use super::model::{Project, PublishedPort, Service};
 use super::names;
 use super::validate::{self, NotedPort};
-use super::variables::ProjectVariables;
-use crate::yaml::{self, Entry, Node, Sink, Value};
+use super::variables::Scopes;
+use crate::yaml::{self, Entry, Node, Sink};
 
 /// What decoding a service needs to know of the rest.
 struct Context<'a> {
     sink: &'a Sink,
-    variables: &'a ProjectVariables<'a>,
+    scopes: &'a Scopes,
     working_dir: &'a Path,
     project: &'a str,
     /// Names of all services of the file.
@@ -38,6 +41,8 @@ struct Context<'a> {
     enabled: BTreeSet<&'a str>,
     network_keys: BTreeSet<&'a str>,
     volume_keys: BTreeSet<&'a str>,
+    config_keys: BTreeSet<&'a str>,
+    secret_keys: BTreeSet<&'a str>,
     /// The published ports of the service that is being read, with their places.
     noted: RefCell<Vec<NotedPort>>,
 }
@@ -57,71 +62,66 @@ pub(super) struct Request<'a> {
     pub(super) working_dir: &'a Path,
     /// The profiles that are asked for.
     pub(super) profiles: &'a BTreeSet<String>,
-    /// The project's variables.
-    pub(super) variables: &'a ProjectVariables<'a>,
+    /// The variables of each file.
+    pub(super) scopes: &'a Scopes,
 }
 
-/// Reads a whole file; its `files` and `warnings` are for the caller to fill.
-pub(super) fn project(mut root: Node, request: &Request<'_>, sink: &Sink) -> Project {
-    yaml::check_keys(sink, &root, keys::TOP.known, keys::TOP.later);
-    let enabled = enable(&mut root, request, sink);
+/// Reads the tree of all files; the project's `files` and `warnings` are for the caller to fill.
+pub(super) fn project(root: &Node, request: &Request<'_>, sink: &Sink) -> Project {
+    keys::TOP.check(sink, root);
+    let enabled = enabled(root, request, sink);
     let context = Context {
         sink,
-        variables: request.variables,
+        scopes: request.scopes,
         working_dir: request.working_dir,
         project: request.project,
-        declared: keys_of(sink, &root, "services"),
-        enabled: enabled.iter().map(String::as_str).collect(),
-        network_keys: keys_of(sink, &root, "networks"),
-        volume_keys: keys_of(sink, &root, "volumes"),
+        declared: keys_of(sink, root, "services"),
+        enabled,
+        network_keys: keys_of(sink, root, "networks"),
+        volume_keys: keys_of(sink, root, "volumes"),
+        config_keys: keys_of(sink, root, "configs"),
+        secret_keys: keys_of(sink, root, "secrets"),
         noted: RefCell::default(),
     };
-    let (services, ports) = services(&context, &root);
-    validate::ports(&ports, sink);
-    validate::container_names(&services, &root, sink);
-    validate::cycles(&services, &root, sink);
+    let (services, ports) = services(&context, root);
+    validate::ports(&ports, &services, sink);
+    validate::services(&services, root, sink);
     Project {
         name: request.project.to_owned(),
         working_dir: request.working_dir.to_owned(),
         files: Vec::new(),
-        networks: shared::networks(&context, &root, &services),
-        volumes: shared::volumes(&context, &root, &services),
+        networks: shared::networks(&context, root, &services),
+        volumes: shared::volumes(&context, root, &services),
+        configs: files::configs(&context, root, &services),
+        secrets: files::secrets(&context, root, &services),
         services,
-        configs: BTreeMap::new(),
-        secrets: BTreeMap::new(),
-        toolbox: ProjectExtension::default(),
+        toolbox: extension::of_project(&context, root),
         warnings: Vec::new(),
     }
 }
 
-/// Decides which services are enabled, and replaces variables in them and in what they share.
-fn enable(root: &mut Node, request: &Request<'_>, sink: &Sink) -> BTreeSet<String> {
+/// The names of the services that are enabled; what interpolation had to say of all that is in use is told.
+fn enabled<'r>(root: &'r Node, request: &Request<'_>, sink: &Sink) -> BTreeSet<&'r str> {
     let mut enabled = BTreeSet::new();
-    for section in ["networks", "volumes"] {
-        if let Some(node) = root.get_mut(section) {
-            request.variables.apply(node, sink);
+    for section in yaml::entries(sink, root) {
+        if &*section.key != "services" {
+            request.scopes.tell(&section.value, sink);
         }
     }
-    let Some(Value::Map(services)) = root.get_mut("services").map(|node| &mut node.value) else {
-        return enabled;
-    };
-    for service in services {
-        if is_enabled(&mut service.value, request, sink) {
-            request.variables.apply(&mut service.value, sink);
-            enabled.insert(service.key.to_string());
-        }
+    let services = root.get("services").map_or(&[][..], |node| yaml::entries(sink, node));
+    for service in services.iter().filter(|service| is_enabled(&service.value, request, sink)) {
+        request.scopes.tell(&service.value, sink);
+        enabled.insert(&*service.key);
     }
     enabled
 }
 
-fn is_enabled(service: &mut Node, request: &Request<'_>, sink: &Sink) -> bool {
-    let Some(node) = service.get_mut("profiles") else {
+fn is_enabled(service: &Node, request: &Request<'_>, sink: &Sink) -> bool {
+    let Some(node) = service.get("profiles") else {
         return true;
     };
-    // Of a copy: an enabled service is interpolated as a whole later.
-    let mut node = node.clone();
-    request.variables.apply(&mut node, sink);
-    let profiles = yaml::strings(sink, &node);
+    request.scopes.tell(node, sink);
+    let profiles = yaml::strings(sink, node);
     let asked = |name: &String| request.profiles.contains(name) || request.profiles.contains("*");
     profiles.is_empty() || profiles.iter().any(asked)
 }
@@ -157,6 +157,5 @@ fn services(c: &Context<'_>, root: &Node) -> (BTreeMap<String, Service>, Ports) 
 
 /// A service that is not enabled is only checked for keys that nobody knows.
 fn disabled(c: &Context<'_>, entry: &Entry) {
-    let known: Vec<&str> = keys::SERVICE.known.iter().chain(keys::SERVICE.later).copied().collect();
-    yaml::check_keys(c.sink, &entry.value, &known, &[]);
+    keys::SERVICE.check_unknown(c.sink, &entry.value);
 }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use super::Context;
 use super::fields::Fields;
-use crate::compose::interpolate::Variables as _;
 use crate::compose::keys;
 use crate::compose::model::{Mount, MountSource};
 use crate::compose::source::clean;
@@ -13,20 +12,24 @@ use crate::yaml::{self, Node, Value};
 
 const PROPAGATION: [&str; 6] = ["private", "rprivate", "rshared", "rslave", "shared", "slave"];
 
-/// The mounts of `volumes:` and `tmpfs:`; each target may stand once.
-pub(super) fn mounts(c: &Context<'_>, service: Fields<'_>) -> (Vec<Mount>, BTreeMap<String, String>) {
-    let mut targets = BTreeSet::new();
+/// The mounts of `volumes:` and `tmpfs:`; each target may stand once and is noted in `targets`.
+pub(super) fn mounts(
+    c: &Context<'_>,
+    service: Fields<'_>,
+    targets: &mut BTreeSet<PathBuf>,
+) -> (Vec<Mount>, BTreeMap<String, String>) {
     let mut mounts = Vec::new();
     for item in service.get("volumes").map_or(&[][..], |node| yaml::items(c.sink, node)) {
         let mount = match &item.value {
             Value::Map(_) => long(c, item),
             _ => short(c, item),
         };
-        if let Some(mount) = mount.filter(|mount| is_new_target(c, item, &mount.target, &mut targets)) {
-            mounts.push(mount);
+        if let Some(mount) = mount.filter(|mount| is_new_target(c, item, &mount.target, targets)) {
+            let target = clean(Path::new(&mount.target)).to_string_lossy().into_owned();
+            mounts.push(Mount { target, ..mount });
         }
     }
-    (mounts, tmpfs(c, service, &mut targets))
+    (mounts, tmpfs(c, service, targets))
 }
 
 fn tmpfs(c: &Context<'_>, service: Fields<'_>, targets: &mut BTreeSet<PathBuf>) -> BTreeMap<String, String> {
@@ -43,7 +46,8 @@ fn tmpfs(c: &Context<'_>, service: Fields<'_>, targets: &mut BTreeSet<PathBuf>) 
     mounts
 }
 
-fn is_new_target(c: &Context<'_>, node: &Node, target: &str, targets: &mut BTreeSet<PathBuf>) -> bool {
+/// Whether the container has nothing there yet; it must be an absolute path.
+pub(super) fn is_new_target(c: &Context<'_>, node: &Node, target: &str, targets: &mut BTreeSet<PathBuf>) -> bool {
     if !target.starts_with('/') {
         c.sink.report(node, format!("the target must be an absolute path, not {target:?}"));
         return false;
@@ -82,6 +86,8 @@ fn apply_option(mount: &mut Mount, option: &str) -> bool {
         (_, "ro") => mount.read_only = true,
         (_, "rw" | "cached" | "delegated" | "consistent") => {}
         (MountSource::Volume { nocopy, .. }, "nocopy") => *nocopy = true,
+        // The engine labels its own volumes.
+        (MountSource::Volume { .. }, "z" | "Z") => {}
         (MountSource::Bind { selinux, .. }, "z" | "Z") => *selinux = Some(option.into()),
         (MountSource::Bind { propagation, .. }, _) if PROPAGATION.contains(&option) => {
             *propagation = Some(option.into());
@@ -97,8 +103,9 @@ fn long(c: &Context<'_>, item: &Node) -> Option<Mount> {
         Some("bind") => long_bind(c, fields),
         Some("volume") => long_volume(c, fields),
         Some("tmpfs") => Some(long_tmpfs(c, fields)),
-        Some(kind @ ("npipe" | "cluster" | "image")) => {
-            c.sink.report(fields.get("type")?, format!("mounts of type {kind} are not supported yet"));
+        Some(kind) if unsupported(kind).is_some() => {
+            let reason = unsupported(kind).unwrap_or_default();
+            c.sink.report(fields.get("type")?, format!("mounts of type {kind} are not supported: {reason}"));
             None
         }
         Some(other) => {
@@ -115,6 +122,15 @@ fn long(c: &Context<'_>, item: &Node) -> Option<Mount> {
         return None;
     };
     Some(Mount { source: source?, target, read_only: fields.flag("read_only") })
+}
+
+fn unsupported(kind: &str) -> Option<&'static str> {
+    match kind {
+        "npipe" => Some("they are for Windows containers"),
+        "cluster" => Some("only Swarm has them"),
+        "image" => Some("engines before 28 cannot mount an image"),
+        _ => None,
+    }
 }
 
 fn long_bind(c: &Context<'_>, fields: Fields<'_>) -> Option<MountSource> {
@@ -153,7 +169,7 @@ fn long_tmpfs(c: &Context<'_>, fields: Fields<'_>) -> MountSource {
 }
 
 /// Mode bits. A leading zero is demanded: 1777 without one would be decimal to one reader and octal to another.
-fn mode(text: &str) -> Result<u32, String> {
+pub(super) fn mode(text: &str) -> Result<u32, String> {
     let digits = text.strip_prefix("0o").or_else(|| text.strip_prefix('0'));
     digits
         .and_then(|digits| u32::from_str_radix(digits, 8).ok())
@@ -178,20 +194,23 @@ fn volume(c: &Context<'_>, node: &Node, key: &str) -> Option<MountSource> {
 }
 
 fn bind(c: &Context<'_>, node: &Node, path: &str) -> Option<MountSource> {
-    let path = match path.strip_prefix('~') {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => {
-            let Some(home) = c.variables.get("HOME") else {
-                c.sink.report(node, "~ cannot be followed, since HOME is not set");
-                return None;
-            };
-            format!("{home}{rest}")
-        }
-        _ => path.to_owned(),
-    };
+    let path = from_home(c, node, path)?;
     Some(MountSource::Bind {
         path: clean(&c.working_dir.join(path)).to_string_lossy().into_owned(),
         create_host_path: true,
         propagation: None,
         selinux: None,
     })
+}
+
+/// The path with a `~` at its front followed.
+pub(super) fn from_home(c: &Context<'_>, node: &Node, path: &str) -> Option<String> {
+    let Some(rest) = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
+        return Some(path.to_owned());
+    };
+    let home = c.scopes.get(node, "HOME");
+    if home.is_none() {
+        c.sink.report(node, "~ cannot be followed, since HOME is not set");
+    }
+    home.map(|home| format!("{home}{rest}"))
 }

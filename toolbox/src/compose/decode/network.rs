@@ -48,6 +48,8 @@ fn attachment(c: &Context<'_>, node: &Node) -> Attachment {
             let address: Result<Ipv6Addr, _> = text.parse();
             address.map(|ip| ip.to_string()).map_err(|_| format!("{text:?} is no IPv6 address"))
         }),
+        link_local_ips: fields.strings("link_local_ips"),
+        driver_opts: fields.pairs("driver_opts"),
     }
 }
 

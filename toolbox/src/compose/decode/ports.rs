@@ -16,8 +16,10 @@ pub(super) fn published(c: &Context<'_>, node: &Node) -> Vec<PublishedPort> {
             Value::Map(_) => long(c, item).into_iter().collect(),
             _ => short(c, item),
         };
-        c.note_ports(item, &ports);
-        all.extend(ports);
+        // One that stands there already says the same once more.
+        let new: Vec<PublishedPort> = ports.into_iter().filter(|port| !all.contains(port)).collect();
+        c.note_ports(item, &new);
+        all.extend(new);
     }
     all
 }
@@ -52,7 +54,9 @@ fn long(c: &Context<'_>, item: &Node) -> Option<PublishedPort> {
 fn one_published(text: &str) -> Result<Option<u16>, String> {
     match text {
         "" | "0" => Ok(None),
-        _ if text.contains('-') => Err("a range of published ports for one target is not supported yet".into()),
+        _ if text.contains('-') => {
+            Err("a range of published ports for one target is not supported: name the one to publish".into())
+        }
         _ => port_number(text).map(Some),
     }
 }
@@ -70,7 +74,7 @@ fn parse(text: &str) -> Result<Vec<PublishedPort>, String> {
     let published = if published.is_empty() { vec![None; targets.len()] } else { some(range(published)?) };
     if published.len() != targets.len() {
         return Err(match targets.len() {
-            1 => "a range of published ports for one target is not supported yet".into(),
+            1 => "a range of published ports for one target is not supported: name the one to publish".into(),
             _ => format!("the ranges of {text:?} differ in length"),
         });
     }
@@ -180,7 +184,7 @@ mod tests {
             ("host:80:80", "\"host\" is no IP address"),
             ("5-3", "the range \"5-3\" runs backwards"),
             ("1-3:4-5", "the ranges of \"1-3:4-5\" differ in length"),
-            ("1-3:4", "a range of published ports for one target is not supported yet"),
+            ("1-3:4", "a range of published ports for one target is not supported: name the one to publish"),
         ] {
             assert_eq!(parse(text).unwrap_err(), expected, "{text}");
         }

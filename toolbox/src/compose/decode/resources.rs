@@ -1,32 +1,33 @@
-//! What a service may use: `deploy`, limits, ulimits, devices.
+//! What a service may use: limits from its own keys and from `deploy.resources`, ulimits, devices.
 
 use std::collections::BTreeMap;
 
-use super::Context;
 use super::fields::Fields;
-use super::values;
+use super::{Context, device_requests, values};
 use crate::compose::keys;
-use crate::compose::model::Ulimit;
+use crate::compose::model::{DeviceRequest, Resources, Ulimit};
 use crate::yaml::{self, Node, Value};
 
-/// Limits from the service's own keys and from `deploy.resources`.
+/// Limits that can stand in both places.
 #[derive(Debug, Default)]
 pub(super) struct Limits {
     pub(super) mem_limit: Option<u64>,
     pub(super) mem_reservation: Option<u64>,
     pub(super) nano_cpus: Option<i64>,
     pub(super) pids_limit: Option<i64>,
+    devices: Vec<DeviceRequest>,
 }
 
 /// The limits of a service; the two places may repeat and must not contradict each other.
-pub(super) fn limits(c: &Context<'_>, service: Fields<'_>) -> Limits {
-    let deploy = service.get("deploy").map(|node| deploy(c, node)).unwrap_or_default();
+pub(super) fn limits(c: &Context<'_>, service: Fields<'_>, deploy: Option<Fields<'_>>) -> Limits {
+    let deploy = deploy.map(|deploy| of_deploy(c, deploy)).unwrap_or_default();
     let own_pids = service.integer("pids_limit").filter(|pids: &i64| *pids != 0);
     Limits {
         mem_limit: one(service, "mem_limit", service.bytes("mem_limit"), deploy.mem_limit),
         mem_reservation: one(service, "mem_reservation", service.bytes("mem_reservation"), deploy.mem_reservation),
         nano_cpus: one(service, "cpus", service.converted("cpus", values::nano_cpus), deploy.nano_cpus),
         pids_limit: one(service, "pids_limit", own_pids, deploy.pids_limit),
+        devices: deploy.devices,
     }
 }
 
@@ -39,34 +40,53 @@ fn one<T: PartialEq>(service: Fields<'_>, key: &str, own: Option<T>, deploy: Opt
     own.or(deploy)
 }
 
-fn deploy(c: &Context<'_>, node: &Node) -> Limits {
-    let fields = Fields::new(c.sink, node, &keys::DEPLOY);
-    if let Some((mode, at)) = fields.text("mode").zip(fields.get("mode")).filter(|(mode, _)| mode != "replicated") {
-        c.sink.report(at, format!("the mode {mode:?} is not supported yet, only replicated"));
-    }
-    replicas(fields, "replicas");
-    let Some(resources) = fields.get("resources") else {
+fn of_deploy(c: &Context<'_>, deploy: Fields<'_>) -> Limits {
+    let Some(resources) = deploy.get("resources") else {
         return Limits::default();
     };
     let resources = Fields::new(c.sink, resources, &keys::RESOURCES);
     let limits = resources.get("limits").map(|node| Fields::new(c.sink, node, &keys::LIMITS));
     let reserved = resources.get("reservations").map(|node| Fields::new(c.sink, node, &keys::RESERVATIONS));
+    let devices = reserved.and_then(|fields| fields.get("devices"));
+    reserved.map(|fields| fields.converted("cpus", values::nano_cpus));
     Limits {
         mem_limit: limits.and_then(|fields| fields.bytes("memory")),
         nano_cpus: limits.and_then(|fields| fields.converted("cpus", values::nano_cpus)),
         pids_limit: limits.and_then(|fields| fields.integer("pids")).filter(|pids: &i64| *pids != 0),
         mem_reservation: reserved.and_then(|fields| fields.bytes("memory")),
+        devices: devices.map(|node| device_requests::reserved(c, node)).unwrap_or_default(),
     }
 }
 
-/// `scale` or `deploy.replicas`: one container, until more are supported.
-pub(super) fn replicas(fields: Fields<'_>, key: &str) {
-    let count: Option<u32> = fields.integer(key);
-    if let (Some(count), Some(node)) = (count, fields.get(key))
-        && count != 1
-    {
-        fields.sink.report(node, format!("{count} containers of a service are not supported yet, only 1"));
+/// The limits that have one place; `requests` are devices that were asked for elsewhere.
+pub(super) fn resources(c: &Context<'_>, f: Fields<'_>, limits: Limits, requests: Vec<DeviceRequest>) -> Resources {
+    let gpus = f.get("gpus").map(|node| device_requests::gpus(c, node)).unwrap_or_default();
+    Resources {
+        cpu_period: f.converted("cpu_period", values::microseconds),
+        cpu_quota: f.converted("cpu_quota", values::microseconds),
+        cpu_rt_period: f.converted("cpu_rt_period", values::microseconds),
+        cpu_rt_runtime: f.converted("cpu_rt_runtime", values::microseconds),
+        cpu_shares: f.integer("cpu_shares"),
+        cpuset: f.filled("cpuset"),
+        memswap_limit: f.converted("memswap_limit", bytes_or_unlimited),
+        mem_swappiness: f.converted("mem_swappiness", |text| within(text, 0, 100)),
+        oom_kill_disable: f.flag("oom_kill_disable"),
+        oom_score_adj: f.converted("oom_score_adj", |text| within(text, -1000, 1000)),
+        blkio: f.get("blkio_config").map(|node| device_requests::blkio(c, node)),
+        device_requests: [limits.devices, gpus, requests].concat(),
     }
+}
+
+fn bytes_or_unlimited(text: &str) -> Result<i64, String> {
+    match text {
+        "-1" => Ok(-1),
+        _ => values::bytes(text).and_then(|bytes| i64::try_from(bytes).map_err(|e| e.to_string())),
+    }
+}
+
+fn within(text: &str, least: i64, most: i64) -> Result<i64, String> {
+    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| format!("must be a number from {least} to {most}, not {text:?}"))
 }
 
 /// `ulimits:`.
@@ -92,9 +112,21 @@ fn ulimit(c: &Context<'_>, node: &Node) -> Option<Ulimit> {
     Some(limit)
 }
 
-/// `devices:` as `HOST[:CONTAINER[:rwm]]`.
-pub(super) fn devices(c: &Context<'_>, node: &Node) -> Vec<String> {
-    yaml::items(c.sink, node).iter().filter_map(|item| device(c, item)).collect()
+/// `devices:` as `HOST[:CONTAINER[:rwm]]`, and those of the container device interface.
+pub(super) fn devices(c: &Context<'_>, service: Fields<'_>) -> (Vec<String>, Vec<DeviceRequest>) {
+    let items = service.get("devices").map_or(&[][..], |node| yaml::items(c.sink, node));
+    let (cdi, paths): (Vec<_>, Vec<_>) = items.iter().partition(|item| is_cdi(item));
+    let names = cdi.into_iter().filter_map(|item| match &item.value {
+        Value::Map(_) => item.get("source").and_then(|node| yaml::text(c.sink, node)),
+        _ => yaml::text(c.sink, item),
+    });
+    (paths.into_iter().filter_map(|item| device(c, item)).collect(), names.map(device_requests::cdi).collect())
+}
+
+/// Whether it is `vendor.com/class=name`.
+fn is_cdi(item: &Node) -> bool {
+    let source = if matches!(item.value, Value::Map(_)) { item.get("source") } else { Some(item) };
+    matches!(source.map(|node| &node.value), Some(Value::Scalar { text, .. }) if text.contains('=') && !text.starts_with('/'))
 }
 
 fn device(c: &Context<'_>, item: &Node) -> Option<String> {
@@ -108,10 +140,6 @@ fn device(c: &Context<'_>, item: &Node) -> Option<String> {
         }
         _ => yaml::text(c.sink, item)?.to_owned(),
     };
-    if text.contains('=') && !text.starts_with('/') {
-        c.sink.report(item, "devices of the container device interface are not supported yet");
-        return None;
-    }
     let parts: Vec<&str> = text.split(':').collect();
     let permissions = parts.get(2).is_none_or(|word| !word.is_empty() && word.chars().all(|c| "rwm".contains(c)));
     if parts.len() > 3 || !parts.iter().take(2).all(|path| path.starts_with('/')) || !permissions {

@@ -1,16 +1,19 @@
 //! One enabled service.
 
 use super::fields::Fields;
-use super::{Context, environment, extension, lifecycle, mounts, network, ports, resources};
-use crate::compose::model::{Logging, Service, UpdateConfig};
+use super::{Context, environment, extension, files, lifecycle, mounts, network, ports, resources, rollout};
+use crate::compose::model::{FailureAction, Logging, Service};
 use crate::compose::{keys, names};
 use crate::yaml::{Entry, Node, Value};
 
 /// Reads an enabled service.
 pub(super) fn service(c: &Context<'_>, entry: &Entry) -> Service {
     let f = Fields::new(c.sink, &entry.value, &keys::SERVICE);
-    let limits = resources::limits(c, f);
-    let (mounts, tmpfs) = mounts::mounts(c, f);
+    let deploy = rollout::deploy(f);
+    let limits = resources::limits(c, f, deploy);
+    let (devices, requests) = resources::devices(c, f);
+    let mut targets = std::collections::BTreeSet::new();
+    let (mounts, tmpfs) = mounts::mounts(c, f, &mut targets);
     ignored(f);
     Service {
         name: entry.key.to_string(),
@@ -19,7 +22,7 @@ pub(super) fn service(c: &Context<'_>, entry: &Entry) -> Service {
         command: f.command("command"),
         entrypoint: f.command("entrypoint"),
         environment: environment::environment(c, f),
-        labels: labels(c, f),
+        labels: environment::labels(c, f),
         ports: f.get("ports").map(|node| ports::published(c, node)).unwrap_or_default(),
         expose: f.get("expose").map(|node| ports::exposed(c, node)).unwrap_or_default(),
         mounts,
@@ -28,7 +31,7 @@ pub(super) fn service(c: &Context<'_>, entry: &Entry) -> Service {
         network_mode: network::namespace(c, f, "network_mode", &["host", "none", "bridge"]),
         healthcheck: lifecycle::healthcheck(c, f),
         depends_on: lifecycle::dependencies(c, f),
-        restart: f.converted("restart", lifecycle::restart).unwrap_or_default(),
+        restart: rollout::restart(f, deploy),
         user: f.filled("user"),
         working_dir: f.filled("working_dir"),
         hostname: f.filled("hostname"),
@@ -43,7 +46,7 @@ pub(super) fn service(c: &Context<'_>, entry: &Entry) -> Service {
         cap_drop: f.strings("cap_drop"),
         security_opt: f.strings("security_opt"),
         group_add: f.strings("group_add"),
-        devices: f.get("devices").map(|node| resources::devices(c, node)).unwrap_or_default(),
+        devices,
         dns: f.strings("dns"),
         dns_search: f.strings("dns_search"),
         dns_opt: f.strings("dns_opt"),
@@ -61,18 +64,26 @@ pub(super) fn service(c: &Context<'_>, entry: &Entry) -> Service {
         stop_grace_period: f.duration("stop_grace_period"),
         logging: f.get("logging").map(|node| logging(c, node)),
         platform: f.filled("platform"),
-        configs: Vec::new(),
-        secrets: Vec::new(),
-        replicas: 1,
-        update: UpdateConfig::default(),
-        rollback: None,
+        annotations: f.pairs("annotations"),
+        cgroup: f.converted("cgroup", |word| one_of(word, &["host", "private"])),
+        cgroup_parent: f.filled("cgroup_parent"),
+        device_cgroup_rules: f.strings("device_cgroup_rules"),
+        runtime: f.filled("runtime"),
+        storage_opt: f.pairs("storage_opt"),
+        userns_mode: f.converted("userns_mode", |word| one_of(word, &["host"])),
+        uts: f.converted("uts", |word| one_of(word, &["host"])),
+        configs: files::mounts(c, f, &files::CONFIG, &mut targets),
+        secrets: files::mounts(c, f, &files::SECRET, &mut targets),
+        replicas: rollout::replicas(f, deploy),
+        update: rollout::update_config(deploy, "update_config", FailureAction::Rollback).unwrap_or_default(),
+        rollback: rollout::update_config(deploy, "rollback_config", FailureAction::Pause),
+        resources: resources::resources(c, f, limits, requests),
         toolbox: extension::extension(c, f),
     }
 }
 
 /// Keys without effect on a deploy are still checked.
 fn ignored(f: Fields<'_>) {
-    resources::replicas(f, "scale");
     f.flag("attach");
     f.converted("pull_policy", |text| {
         let refresh = text.starts_with("every_");
@@ -113,14 +124,11 @@ fn build(c: &Context<'_>, f: Fields<'_>) -> bool {
     true
 }
 
-fn labels(c: &Context<'_>, f: Fields<'_>) -> std::collections::BTreeMap<String, String> {
-    let labels = f.pairs("labels");
-    if let (Some(reserved), Some(node)) =
-        (labels.keys().find(|key| key.starts_with("com.docker.compose.")), f.get("labels"))
-    {
-        c.sink.report(node, format!("the label {reserved:?} is reserved for Compose"));
+fn one_of(word: &str, known: &[&str]) -> Result<String, String> {
+    if known.contains(&word) {
+        return Ok(word.to_owned());
     }
-    labels
+    Err(format!("must be {}, not {word:?}", known.join(" or ")))
 }
 
 fn container_name(text: &str) -> Result<String, String> {

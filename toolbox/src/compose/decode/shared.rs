@@ -7,6 +7,7 @@ use super::fields::{Fields, pairs};
 use crate::compose::keys::{self, Keys};
 use crate::compose::model::{Ipam, IpamPool, MountSource, Network, Service, Volume};
 use crate::compose::names;
+use crate::compose::source::clean;
 use crate::yaml::{self, Node, Value};
 
 type Services = BTreeMap<String, Service>;
@@ -53,9 +54,10 @@ fn declared<T>(
     let mut all = BTreeMap::new();
     let entries = root.get(section).map_or(&[][..], |node| yaml::entries(c.sink, node));
     for entry in entries {
-        let fields = Fields::new(c.sink, &entry.value, keys);
         if used.contains(&*entry.key) {
-            all.insert(entry.key.to_string(), read(c, &entry.key, fields));
+            all.insert(entry.key.to_string(), read(c, &entry.key, Fields::new(c.sink, &entry.value, keys)));
+        } else {
+            keys.check_unknown(c.sink, &entry.value);
         }
     }
     all
@@ -63,6 +65,9 @@ fn declared<T>(
 
 fn network(c: &Context<'_>, key: &str, f: Fields<'_>) -> Network {
     let (name, external) = name(c, key, f);
+    if let (Some(false), Some(node)) = (f.maybe_flag("enable_ipv4"), f.get("enable_ipv4")) {
+        c.sink.report(node, "networks without IPv4 are not supported: engines before 28 make them with IPv4");
+    }
     Network {
         name,
         external,
@@ -78,13 +83,17 @@ fn network(c: &Context<'_>, key: &str, f: Fields<'_>) -> Network {
 
 fn volume(c: &Context<'_>, key: &str, f: Fields<'_>) -> Volume {
     let (name, external) = name(c, key, f);
-    Volume {
-        name,
-        external,
-        driver: f.filled("driver"),
-        driver_opts: f.pairs("driver_opts"),
-        labels: f.pairs("labels"),
+    Volume { name, external, driver: f.filled("driver"), driver_opts: volume_options(c, f), labels: f.pairs("labels") }
+}
+
+/// The driver's options; a relative directory that is bound begins at the project's.
+fn volume_options(c: &Context<'_>, f: Fields<'_>) -> BTreeMap<String, String> {
+    let mut options = f.pairs("driver_opts");
+    let is_bind = options.get("o").is_some_and(|words| words.split(',').any(|word| word == "bind"));
+    if let Some(device) = options.get_mut("device").filter(|device| is_bind && !device.starts_with('/')) {
+        *device = clean(&c.working_dir.join(&*device)).to_string_lossy().into_owned();
     }
+    options
 }
 
 /// The engine's name, and whether somebody else makes it.
@@ -92,7 +101,7 @@ fn name(c: &Context<'_>, key: &str, f: Fields<'_>) -> (String, bool) {
     let (external, old_name) = match f.get("external").map(|node| (node, &node.value)) {
         // The form of old files: external: {name: x}.
         Some((node, Value::Map(_))) => {
-            let old = Fields::new(c.sink, node, &Keys { known: &["name"], later: &[] });
+            let old = Fields::new(c.sink, node, &Keys { known: &["name"], without_effect: &[], refused: &[] });
             (true, old.filled("name"))
         }
         _ => (f.flag("external"), None),
@@ -123,7 +132,11 @@ fn external_is_bare(c: &Context<'_>, f: Fields<'_>) {
 fn ipam(c: &Context<'_>, node: &Node) -> Ipam {
     let fields = Fields::new(c.sink, node, &keys::IPAM);
     let pools = fields.get("config").map_or(&[][..], |node| yaml::items(c.sink, node));
-    Ipam { driver: fields.filled("driver"), pools: pools.iter().map(|pool| ipam_pool(c, pool)).collect() }
+    Ipam {
+        driver: fields.filled("driver"),
+        pools: pools.iter().map(|pool| ipam_pool(c, pool)).collect(),
+        options: fields.pairs("options"),
+    }
 }
 
 fn ipam_pool(c: &Context<'_>, node: &Node) -> IpamPool {

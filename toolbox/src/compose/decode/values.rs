@@ -52,6 +52,15 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
     scaled(number, 1024_u128.pow(power)).and_then(|n| i64::try_from(n).ok()).map(i64::unsigned_abs).ok_or_else(wrong)
 }
 
+/// Microseconds: a bare number, or a duration such as `50ms`.
+pub(super) fn microseconds(text: &str) -> Result<i64, String> {
+    let number: Option<i64> = text.parse().ok().filter(|number| *number >= 0);
+    let micros =
+        number.map_or_else(|| duration(text).map(|time| time.as_micros()).ok(), |n| Some(n.unsigned_abs().into()));
+    let micros = micros.and_then(|micros| i64::try_from(micros).ok());
+    micros.ok_or_else(|| format!("{text:?} is no time; write microseconds, or 50ms"))
+}
+
 /// CPUs such as `0.5`, in billionths.
 pub(super) fn nano_cpus(text: &str) -> Result<i64, String> {
     scaled(text.trim(), 1_000_000_000)
@@ -125,7 +134,7 @@ fn double_quoted(chars: &mut std::str::Chars<'_>, word: &mut String) -> Result<(
 mod tests {
     use std::time::Duration;
 
-    use super::{bytes, duration, nano_cpus, words};
+    use super::{bytes, duration, microseconds, nano_cpus, words};
 
     #[test]
     fn durations_have_units() {
@@ -163,6 +172,16 @@ mod tests {
         }
         for text in ["", "m", "1x", "-1", "1e3", "1..5m", "99999999999t", "9223372036854775808"] {
             assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn kernel_times_are_microseconds() {
+        for (text, expected) in [("50000", 50_000), ("50ms", 50_000), ("1s", 1_000_000), ("0", 0)] {
+            assert_eq!(microseconds(text), Ok(expected), "{text}");
+        }
+        for text in ["-1", "x", "", "5 ms"] {
+            assert!(microseconds(text).is_err(), "{text}");
         }
     }
 

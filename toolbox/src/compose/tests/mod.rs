@@ -1,7 +1,11 @@
 //! Whole files, read through `load`.
 
 mod fields;
+mod files;
 mod problems;
+mod reference;
+mod rollout;
+mod several;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +19,9 @@ impl Directory {
     fn new(files: &[(&str, &str)]) -> Self {
         let directory = tempfile::Builder::new().prefix("shop").tempdir().unwrap();
         for (name, text) in files {
-            std::fs::write(directory.path().join(name), text).unwrap();
+            let file = directory.path().join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
         }
         Self(directory)
     }
@@ -26,6 +32,14 @@ impl Directory {
             project_name: Some("shop".into()),
             environment: BTreeMap::from([("HOME".into(), "/home/me".into()), ("SET".into(), "value".into())]),
             ..LoadRequest::default()
+        }
+    }
+
+    /// What is wrong with the files of this directory.
+    fn problems(&self) -> String {
+        match load(&self.request()) {
+            Ok(project) => panic!("{project:#?}"),
+            Err(problems) => self.told(&problems),
         }
     }
 

@@ -44,8 +44,10 @@ fn a_service_under_another_profile_may_need_what_is_not_there() {
     let said = try_load(&text, &["db"]).unwrap_err();
     assert_eq!(
         said,
-        "compose.yaml:7:12: services.db.image: required variable DB is missing a value: set DB\n\
-         compose.yaml:8:5: services.db.secrets: not supported yet\n\
+        "compose.yaml:7:12: services.db.image: required variable DB is missing a value: set DB \
+         (set DB in .env or in the environment)\n\
+         compose.yaml:8:15: services.db.secrets[0]: the secret \"a\" is not defined \
+         (declare it under the top-level secrets:)\n\
          compose.yaml:9:12: services.db.ports: must be a list, not a single value"
     );
     let misspelt = web("x-note: 1") + "  db:\n    profiles: [db]\n    imgae: x\n";
@@ -119,15 +121,6 @@ fn files_that_cannot_be_read_are_named() {
         said.contains("no compose file here (compose.yaml, compose.yml, docker-compose.yaml, docker-compose.yml)"),
         "{said}"
     );
-
-    let two = Directory::new(&[("compose.yaml", "services: {a: {image: i}}"), ("compose.override.yaml", "")]);
-    assert_eq!(
-        two.told(&load(&two.request()).unwrap_err()),
-        "compose.override.yaml: merging several compose files is not supported yet \
-         (name the one file to read: --file compose.yaml)"
-    );
-    let named = LoadRequest { files: vec![two.0.path().join("compose.yaml")], ..two.request() };
-    assert_eq!(load(&named).unwrap().files.len(), 1);
 
     let missing = LoadRequest { files: vec!["/nowhere/c.yaml".into()], ..empty.request() };
     assert_eq!(

@@ -1,4 +1,6 @@
-//! What holds between services: ports, container names, the order of starting.
+//! What holds between services: ports, container names, the order of starting, how they can be replaced.
+
+mod rollout;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -32,8 +34,15 @@ impl NotedPort {
 /// A service, and the address that it binds.
 type Claim<'a> = (&'a str, Option<IpAddr>);
 
+/// Refuses what cannot be between services.
+pub(super) fn services(services: &Services, root: &Node, sink: &Sink) {
+    container_names(services, root, sink);
+    cycles(services, root, sink);
+    rollout::check(services, root, sink);
+}
+
 /// Refuses two claims on one port of a host.
-pub(super) fn ports(ports: &BTreeMap<String, Vec<NotedPort>>, sink: &Sink) {
+pub(super) fn ports(ports: &BTreeMap<String, Vec<NotedPort>>, services: &Services, sink: &Sink) {
     let mut claims: HashMap<(u16, Protocol), Vec<Claim<'_>>> = HashMap::new();
     for (name, noted) in ports {
         for port in noted {
@@ -41,7 +50,8 @@ pub(super) fn ports(ports: &BTreeMap<String, Vec<NotedPort>>, sink: &Sink) {
                 continue;
             };
             let others = claims.entry((published, port.protocol)).or_default();
-            if let Some((other, _)) = others.iter().find(|(_, ip)| overlap(*ip, port.host_ip)) {
+            let meets = |(other, ip): &&Claim<'_>| overlap(*ip, port.host_ip) && share_hosts(services, other, name);
+            if let Some((other, _)) = others.iter().find(meets) {
                 let protocol = port.protocol.as_str();
                 let message = format!("the port {published}/{protocol} is published already by the service {other:?}");
                 sink.push(Problem { message, ..port.place.clone() });
@@ -49,6 +59,13 @@ pub(super) fn ports(ports: &BTreeMap<String, Vec<NotedPort>>, sink: &Sink) {
             others.push((name, port.host_ip));
         }
     }
+}
+
+/// Services that name no common host or group may stand on different hosts; the plan sees whether they do.
+fn share_hosts(services: &Services, one: &str, other: &str) -> bool {
+    let hosts = |name: &str| services.get(name).map_or(&[][..], |service| &service.toolbox.hosts);
+    let (one, other) = (hosts(one), hosts(other));
+    one.is_empty() || other.is_empty() || one.iter().any(|host| other.contains(host))
 }
 
 fn overlap(a: Option<IpAddr>, b: Option<IpAddr>) -> bool {
@@ -59,7 +76,7 @@ fn overlap(a: Option<IpAddr>, b: Option<IpAddr>) -> bool {
 }
 
 /// Refuses one explicit container name for two services.
-pub(super) fn container_names(services: &Services, root: &Node, sink: &Sink) {
+fn container_names(services: &Services, root: &Node, sink: &Sink) {
     let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
     for (name, service) in services {
         let Some(container) = &service.container_name else {
@@ -74,7 +91,7 @@ pub(super) fn container_names(services: &Services, root: &Node, sink: &Sink) {
 }
 
 /// Refuses services that wait for each other.
-pub(super) fn cycles(services: &Services, root: &Node, sink: &Sink) {
+fn cycles(services: &Services, root: &Node, sink: &Sink) {
     let Some(cycle) = order::cycle(services) else {
         return;
     };
