@@ -2,7 +2,7 @@
 //!
 //! `serve` stands before a service's containers and moves its connections from one to the next at a word;
 //! `control` says that word, run in the same container; `keep` only keeps a container, and so its volume,
-//! there; `lock` holds a project's lock while its standard input lives. Standard output is one JSON value a
+//! there; `lock` holds a project's lock while its standard input lives; `sweep` removes what the volume does not need. Standard output is one JSON value a
 //! line, standard error is for people. Exit statuses: 0 done, 1 not done (the answer says why), 2 the
 //! command, the request or the configuration is wrong.
 
@@ -17,6 +17,7 @@ mod pipe;
 mod proxy;
 mod serve;
 mod state;
+mod sweep;
 mod target;
 
 use std::error::Error;
@@ -26,7 +27,8 @@ const USAGE: &str = "\
 usage: toolbox-relay serve              relay connections; RELAY_CONFIG says which
        toolbox-relay control [REQUEST]  ask the relay here; one JSON request, or else on standard input
        toolbox-relay keep               wait for SIGTERM
-       toolbox-relay lock               hold the project's lock; JSON lines on standard input";
+       toolbox-relay lock               hold the project's lock; JSON lines on standard input
+       toolbox-relay sweep              remove old records and files; one JSON request on standard input";
 
 /// Wrong command, request or configuration.
 const WRONG: u8 = 2;
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         ["control", request] => control::main(Some(request)),
         ["keep"] => keep::main(),
         ["lock"] => lock::main(),
+        ["sweep"] => sweep::main(),
         ["--help" | "-h"] => {
             println!("{USAGE}");
             ExitCode::SUCCESS

@@ -4,17 +4,21 @@
 //! and decides nothing; every failure undoes what this run did to the containers. Whoever watches gets [`Event`]s and
 //! nothing is printed here. Absent on purpose: comparing (`plan`) and showing (`ui`).
 
+mod containers;
 mod event;
-mod execute;
-mod health;
+mod lock;
 mod push;
 mod session;
 mod source;
+mod store;
 mod verify;
 
+pub use containers::{ApplyError, Containers, Interrupt, Options, Patience, Unwell, Wanted, wait};
 pub use event::{Event, Events, What};
-pub use execute::{ApplyError, Containers, Interrupt};
+pub use lock::{Lock, LockError, acquire};
 pub use push::{PushError, push};
 pub use session::{HostSession, SessionError};
-pub use source::{ImageSource, SourceError, Spool, desired, find};
+pub use source::{ImageSource, SourceError, Spool, desired, find, spool_tarball};
+
+pub use store::{Shelf, Store, StoreError};
 pub use verify::{VerifyError, verify};

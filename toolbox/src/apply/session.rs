@@ -132,9 +132,9 @@ impl HostSession {
     ///
     /// # Errors
     /// [`EngineError`].
-    pub async fn observe(&self) -> Result<HostFacts, SessionError> {
+    pub async fn observe(&self, project: &str) -> Result<HostFacts, SessionError> {
         let engine = match &self.engine {
-            Some(engine) => Ok(self.events.step("look at the engine", engine.observe()).await?),
+            Some(engine) => Ok(self.events.step("look at the engine", engine.observe(project)).await?),
             None if self.facts.dockerd => Err(Cause::EngineStopped),
             None => Err(Cause::NoEngine),
         };

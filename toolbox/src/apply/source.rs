@@ -9,7 +9,9 @@ use futures_util::TryStreamExt as _;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::engine::{Docker, Engine as _, EngineError};
-use crate::image::{Archive, ArchiveError, ArchivedImage, Options, Reference, ReferenceError, SpoolError, spool};
+use crate::image::{
+    Archive, ArchiveError, ArchivedImage, Options, ReadAt, Reference, ReferenceError, SpoolError, spool,
+};
 use crate::plan::DesiredImage;
 use crate::state::ImageFacts;
 
@@ -209,7 +211,7 @@ impl ImageSource {
 }
 
 /// The image of the tarball that carries this name.
-pub fn find<'a>(archive: &'a Spool, reference: &Reference) -> Option<&'a ArchivedImage> {
+pub fn find<'a, R: ReadAt>(archive: &'a Archive<R>, reference: &Reference) -> Option<&'a ArchivedImage> {
     archive.named(reference).next()
 }
 
@@ -221,6 +223,22 @@ pub fn desired(reference: Reference, image: &ArchivedImage) -> DesiredImage {
         .on(&image.platform.os, &image.platform.architecture);
     let layer_sizes = image.layers.iter().map(|l| (l.diff_id, l.size)).collect();
     DesiredImage { reference, facts, layer_sizes }
+}
+
+/// A tarball in memory, spooled and verified as one that was saved.
+///
+/// # Errors
+/// There is no room below `cache`, or the tarball holds no image.
+pub async fn spool_tarball(tarball: Vec<u8>, name: &str, cache: &Path) -> Result<Arc<Spool>, SourceError> {
+    let (name, cache) = (name.to_owned(), cache.to_owned());
+    let archive = blocking(move || {
+        use std::io::Write as _;
+        let mut file = new_spool(&cache)?;
+        let spooling = |error| SourceError::Spooling { directory: cache.display().to_string(), error };
+        file.write_all(&tarball).map_err(spooling)?;
+        open(file, &name, &cache)
+    });
+    Ok(Arc::new(archive.await?))
 }
 
 /// A file that goes away with the process.

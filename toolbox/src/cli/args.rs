@@ -30,6 +30,24 @@ pub(super) enum Verb {
     Plan(Plan),
     /// Show the project's containers on the hosts
     Status(Status),
+    /// Bring an earlier release back, with its images, configs and environment; the one before by default
+    Rollback(Rollback),
+    /// Show the releases that the hosts keep
+    Releases(Releases),
+    /// Remove what toolbox left on the hosts and nothing uses: shows it first, removes it with --yes
+    Prune(Prune),
+    /// Show what the services' containers wrote
+    Logs(Logs),
+    /// Run a command in a running container of a service
+    Exec(Exec),
+    /// Run a command in a container of its own, made as the service's, and remove it afterwards
+    Run(Run),
+    /// Stop and start services, in the order of their dependencies
+    Restart(Cycle),
+    /// Stop services; their containers stay
+    Stop(Stop),
+    /// Start services that were stopped, in the order of their dependencies
+    Start(Start),
     /// Remove the project's containers and networks from the hosts
     Down(Down),
     /// An SSH agent, with ssh-agent's options, and ssh-add's verbs for one that runs
@@ -80,27 +98,87 @@ pub(super) struct Common {
 /// Arguments of `deploy`.
 #[derive(Debug, Args)]
 pub(super) struct Deploy {
+    /// Only these services, with what they depend on; or one file that `plan --out` wrote, to be carried out as it is
+    #[arg(value_name = "SERVICE|PLANFILE")]
+    pub(super) what: Vec<String>,
     #[command(flatten)]
     pub(super) images: Images,
+    /// Also remove containers of services that are not in the file any more
+    #[arg(long)]
+    pub(super) remove_orphans: bool,
+    #[command(flatten)]
+    pub(super) rollout: Rollout,
+}
+
+/// How hosts are changed.
+#[derive(Debug, Args)]
+pub(super) struct Rollout {
     /// Seconds that a service may take to become healthy
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(super) timeout: u64,
-    /// Hosts worked on at once
+    /// Hosts worked on at once until every host is ready; then see x-toolbox.batch
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(super) parallel: u16,
+    /// Hosts that have changed stay changed when another one fails
+    #[arg(long)]
+    pub(super) keep_changed: bool,
+    /// Seconds to wait for another deploy of the project to end
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    pub(super) lock_wait: u64,
 }
 
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
 pub(super) struct Plan {
+    /// Only these services, with what they depend on
+    #[arg(value_name = "SERVICE")]
+    pub(super) services: Vec<String>,
     #[command(flatten)]
     pub(super) images: Images,
+    /// Also remove containers of services that are not in the file any more
+    #[arg(long)]
+    pub(super) remove_orphans: bool,
     /// Form of the plan
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,
+    /// Also write the plan to a file, for `toolbox deploy FILE`
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
     /// Exit with 2 where there are changes
     #[arg(long)]
     pub(super) detailed_exitcode: bool,
+}
+
+/// Arguments of `rollback`.
+#[derive(Debug, Args)]
+pub(super) struct Rollback {
+    /// The release, as `toolbox releases` shows it [default: the one before the current one]
+    #[arg(value_name = "RELEASE")]
+    pub(super) release: Option<String>,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Also remove containers of services that the release does not know
+    #[arg(long)]
+    pub(super) remove_orphans: bool,
+    #[command(flatten)]
+    pub(super) rollout: Rollout,
+}
+
+/// Arguments of `releases`.
+#[derive(Debug, Args)]
+pub(super) struct Releases {
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+}
+
+/// Arguments of `prune`.
+#[derive(Debug, Args)]
+pub(super) struct Prune {
+    /// Remove what is listed
+    #[arg(long, short)]
+    pub(super) yes: bool,
 }
 
 /// Where images come from.
@@ -120,9 +198,138 @@ pub(super) struct Images {
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub(super) struct Status {
+    /// Only these services
+    #[arg(value_name = "SERVICE")]
+    pub(super) services: Vec<String>,
     /// Form of the answer
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,
+}
+
+/// Arguments of `logs`.
+#[derive(Debug, Args)]
+pub(super) struct Logs {
+    /// Only these services
+    #[arg(value_name = "SERVICE")]
+    pub(super) services: Vec<String>,
+    /// Go on with what is written from now on, also by containers that start meanwhile
+    #[arg(long, short)]
+    pub(super) follow: bool,
+    /// Compose file [default: compose.yaml and its kin in the project directory]
+    // The argument of all verbs without its letter, which is `--follow`'s here, as in Compose.
+    #[arg(id = "file", long = "file", value_name = "FILE")]
+    _file: Vec<PathBuf>,
+    /// Only so many of the last lines of each container, or all
+    #[arg(long, short = 'n', value_name = "N", default_value = "all", value_parser = tail)]
+    pub(super) tail: Tail,
+    /// Only what was written since then: 10m, 2026-11-22T17:00:00Z, or seconds of the Unix epoch
+    #[arg(long, value_name = "TIME", value_parser = super::since::since)]
+    pub(super) since: Option<String>,
+    /// The time before each line
+    #[arg(long, short)]
+    pub(super) timestamps: bool,
+    /// No container's name before each line
+    #[arg(long)]
+    pub(super) no_prefix: bool,
+}
+
+/// How many of a log's last lines; `None` is all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tail(pub(super) Option<u64>);
+
+fn tail(text: &str) -> Result<Tail, String> {
+    match text {
+        "all" => Ok(Tail(None)),
+        number => number.parse().map(|n| Tail(Some(n))).map_err(|_| "give a number of lines, or all".into()),
+    }
+}
+
+/// What `exec` and `run` have in common.
+#[derive(Debug, Args)]
+pub(super) struct Process {
+    /// No terminal, although there is one here
+    #[arg(long = "no-tty", short = 'T', alias = "no-TTY")]
+    pub(super) no_tty: bool,
+    /// A variable of the command's environment; without a value it is taken from this environment
+    #[arg(long, short, value_name = "NAME[=VALUE]")]
+    pub(super) env: Vec<String>,
+    /// User, and optionally group, that the command runs as
+    #[arg(long, short, value_name = "USER[:GROUP]")]
+    pub(super) user: Option<String>,
+    /// Directory in the container that the command starts in
+    #[arg(long, short, value_name = "DIR")]
+    pub(super) workdir: Option<String>,
+}
+
+/// Arguments of `exec`.
+#[derive(Debug, Args)]
+pub(super) struct Exec {
+    #[command(flatten)]
+    pub(super) process: Process,
+    /// Which of the service's containers
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) index: u32,
+    /// The service
+    pub(super) service: String,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub(super) command: Vec<String>,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    pub(super) process: Process,
+    /// Replaces the image's entrypoint; words as in a shell
+    #[arg(long, value_name = "COMMAND")]
+    pub(super) entrypoint: Option<String>,
+    /// Leave the services that it depends on as they are
+    #[arg(long)]
+    pub(super) no_deps: bool,
+    /// Remove the container afterwards, which is always done
+    #[arg(long)]
+    pub(super) rm: bool,
+    /// Seconds that a dependency may take to become healthy
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) wait_timeout: u64,
+    /// The service
+    pub(super) service: String,
+    /// The command and its arguments [default: the service's]
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub(super) command: Vec<String>,
+}
+
+/// Arguments of `stop`.
+#[derive(Debug, Args)]
+pub(super) struct Stop {
+    /// Only these services
+    #[arg(value_name = "SERVICE")]
+    pub(super) services: Vec<String>,
+    /// Seconds that a container may take to stop [default: its own stop_grace_period]
+    #[arg(long, short, value_name = "SECONDS")]
+    pub(super) timeout: Option<u64>,
+}
+
+/// Arguments of `start`.
+#[derive(Debug, Args)]
+pub(super) struct Start {
+    /// Only these services
+    #[arg(value_name = "SERVICE")]
+    pub(super) services: Vec<String>,
+    /// Seconds that a service may take to become healthy
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) wait_timeout: u64,
+}
+
+/// Arguments of `restart`.
+#[derive(Debug, Args)]
+pub(super) struct Cycle {
+    #[command(flatten)]
+    pub(super) start: Start,
+    /// Seconds that a container may take to stop [default: its own stop_grace_period]
+    #[arg(long, short, value_name = "SECONDS")]
+    pub(super) timeout: Option<u64>,
 }
 
 /// Arguments of `down`.
@@ -159,5 +366,27 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn letter_f_follows_logs_and_names_a_file_elsewhere() {
+        let parse = |line: &str| Arguments::try_parse_from(line.split(' ')).unwrap();
+        for line in ["toolbox -f a.yaml logs -f web", "toolbox logs --file a.yaml --follow web"] {
+            let arguments = parse(line);
+            assert_eq!(arguments.common.file, [PathBuf::from("a.yaml")], "{line}");
+            assert!(matches!(arguments.verb, Verb::Logs(logs) if logs.follow && logs.services == ["web"]), "{line}");
+        }
+        assert_eq!(parse("toolbox status -f a.yaml").common.file, [PathBuf::from("a.yaml")]);
+    }
+
+    #[test]
+    fn everything_after_the_service_is_the_command() {
+        for line in ["toolbox exec -T web -- ls -f --host x", "toolbox exec -T web ls -f --host x"] {
+            let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
+            let Verb::Exec(exec) = arguments.verb else { panic!("{line}") };
+            assert_eq!((exec.service.as_str(), exec.process.no_tty), ("web", true));
+            assert_eq!(exec.command, ["ls", "-f", "--host", "x"], "{line}");
+            assert!(arguments.common.host.is_empty());
+        }
     }
 }

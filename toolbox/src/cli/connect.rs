@@ -32,7 +32,7 @@ pub(super) async fn connect_all(
         let opened = HostSession::open(context.target(host), Context::socket(host), agent.clone(), events).await;
         let failed = |e: SessionError| (host.name.clone(), Failure::of(&e, e.hint()).on(&host.name));
         let session = opened.map_err(failed)?;
-        let facts = session.observe().await.map_err(failed)?;
+        let facts = session.observe(&context.project.name).await.map_err(failed)?;
         Ok(Seen { session, facts })
     });
     let (mut seen, mut failures) = (Vec::new(), Vec::new());

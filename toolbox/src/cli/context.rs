@@ -11,6 +11,7 @@ use crate::ui::Ui;
 use super::args::Common;
 use super::failure::{Failure, Failures};
 use super::keys::Named;
+use super::placement::place;
 
 /// What the engine's socket is called where an inventory does not say.
 const SOCKET: &str = "/var/run/docker.sock";
@@ -21,6 +22,8 @@ pub(super) struct Context {
     pub(super) project: Project,
     /// The chosen hosts, sorted by name.
     pub(super) hosts: Vec<Host>,
+    /// What of the project belongs on each chosen host, by the host's name.
+    pub(super) placed: BTreeMap<String, Project>,
     known_hosts: Vec<PathBuf>,
     /// The keys that the inventory names, by host.
     named: Named,
@@ -32,10 +35,10 @@ impl Context {
     /// # Errors
     /// Everything that is wrong with either, before any host is asked anything.
     pub(super) fn load(common: &Common) -> Result<Self, Failures> {
-        let (project, hosts) = (project(common), hosts(common));
-        match (project, hosts) {
-            (Ok(project), Ok(hosts)) => {
-                Ok(Self { project, hosts, known_hosts: known_hosts(common), named: Named::new() })
+        match (project(common), hosts(common)) {
+            (Ok(project), Ok((hosts, inventory))) => {
+                let placed = place(&project, &inventory, &hosts).map_err(Failures::configuration)?;
+                Ok(Self { project, hosts, placed, known_hosts: known_hosts(common), named: Named::new() })
             }
             (project, hosts) => {
                 let lists = [project.err().unwrap_or_default(), hosts.err().unwrap_or_default()];
@@ -98,14 +101,16 @@ fn problem(problem: &crate::yaml::Problem) -> Failure {
     Failure::text(bare.to_string(), problem.hint.clone())
 }
 
-fn hosts(common: &Common) -> Result<Vec<Host>, Vec<Failure>> {
+/// The chosen hosts, and the inventory that services are placed by.
+fn hosts(common: &Common) -> Result<(Vec<Host>, Inventory), Vec<Failure>> {
     let inventory = inventory(common)?;
     let hosts = if common.host.is_empty() { inventory.hosts.clone() } else { named(&common.host, &inventory)? };
-    if common.limit.is_empty() {
-        return some_hosts(hosts.into_values().collect());
+    let mut hosts: Vec<Host> = hosts.into_values().collect();
+    if !common.limit.is_empty() {
+        let selected = inventory.select(&common.limit).map_err(|e| vec![Failure::of(&e, None)])?;
+        hosts.retain(|h| selected.iter().any(|s| s.name == h.name));
     }
-    let selected = inventory.select(&common.limit).map_err(|e| vec![Failure::of(&e, None)])?;
-    some_hosts(hosts.into_values().filter(|h| selected.iter().any(|s| s.name == h.name)).collect())
+    Ok((some_hosts(hosts)?, inventory))
 }
 
 fn some_hosts(hosts: Vec<Host>) -> Result<Vec<Host>, Vec<Failure>> {

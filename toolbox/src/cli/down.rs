@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::agent::KeySource;
-use crate::apply::{ApplyError, Containers};
+use crate::apply::{ApplyError, Containers, Interrupt, Options};
+use crate::compose::Project;
+use crate::engine::Engine as _;
 use crate::plan::{Cause, render, teardown};
 use crate::ui::{HostOutcome, Outcome, Ui};
 
@@ -14,6 +16,7 @@ use super::context::Context;
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Failures};
 use super::interrupt;
+use super::lock::{lock, unlock};
 
 /// Takes the project off every host.
 pub(super) async fn run(
@@ -46,31 +49,52 @@ async fn take_down(
     host: Seen,
     context: &Context,
     arguments: &Down,
-    interrupted: &crate::apply::Interrupt,
+    interrupted: &Interrupt,
     ui: Ui,
 ) -> (HostOutcome, Option<Failure>) {
     let name = host.facts.host.clone();
-    let session = host.session;
-    let (mut changed, mut outcome, mut failure) = (0, Outcome::Ok, None);
-    if let (Some(engine), Ok(state)) = (session.engine(), &host.facts.engine) {
-        let plan = teardown(&name, &context.project, state, arguments.volumes);
-        ui.say(render(&plan).trim_end());
-        changed = plan.operations.len();
-        let limit = Duration::from_secs(60);
-        let events = session.events();
-        let mut run = Containers::new(engine, &context.project, events, limit, interrupted.clone());
-        // A removal is not taken back: what is gone is gone, and the rest is still there.
-        (outcome, failure) = match run.run(&plan).await {
-            Ok(()) => (Outcome::Ok, None),
-            Err(ApplyError::Interrupted) => (Outcome::Interrupted, None),
-            Err(e) => (Outcome::FailedIncomplete, Some(Failure::of(&e, e.hint()).on(&name))),
-        };
-    }
-    if host.facts.engine == Err(Cause::EngineStopped) {
-        let message = format!("{name}: the container engine does not run, so that nothing can be removed");
-        failure = Some(Failure::text(message, Some("start it on the host: systemctl start docker".into())));
-        outcome = Outcome::FailedUntouched;
-    }
-    session.close().await;
+    let (changed, outcome, failure) = match &host.facts.engine {
+        Ok(_) => match remove(&host, &context.project, arguments, interrupted, ui).await {
+            Ok(changed) => (changed, Outcome::Ok, None),
+            Err((outcome, failure)) => (0, outcome, failure.map(|failure| failure.on(&name))),
+        },
+        Err(Cause::EngineStopped) => {
+            let message = format!("{name}: the container engine does not run, so that nothing can be removed");
+            let hint = "start it on the host: systemctl start docker";
+            (0, Outcome::FailedUntouched, Some(Failure::text(message, Some(hint.into()))))
+        }
+        Err(_) => (0, Outcome::Ok, None),
+    };
+    host.session.close().await;
     (HostOutcome { host: name, changed, unchanged: 0, outcome }, failure)
+}
+
+type Ended = (Outcome, Option<Failure>);
+
+/// Removes what is there once nobody else changes it.
+async fn remove(
+    host: &Seen,
+    project: &Project,
+    arguments: &Down,
+    interrupted: &Interrupt,
+    ui: Ui,
+) -> Result<usize, Ended> {
+    let (Some(engine), Ok(before)) = (host.session.engine(), &host.facts.engine) else {
+        return Ok(0);
+    };
+    let untouched = |failure| (Outcome::FailedUntouched, Some(failure));
+    let lock = lock(engine, &before.containers, &project.name, Duration::ZERO).await.map_err(untouched)?;
+    let state = engine.observe(&project.name).await.map_err(|e| untouched(Failure::of(&e, e.hint())))?;
+    let plan = teardown(&host.facts.host, project, &state, arguments.volumes);
+    ui.say(render(&plan).trim_end());
+    let options = Options { timeout: Duration::from_secs(60), release: None };
+    let mut run = Containers::new(engine, project, &plan, host.session.events(), options, interrupted.clone());
+    // A removal is not taken back: what is gone is gone, and the rest is still there.
+    let ended = match run.flip().await {
+        Ok(()) => Ok(plan.operations.len()),
+        Err(ApplyError::Interrupted) => Err((Outcome::Interrupted, None)),
+        Err(e) => Err((Outcome::FailedIncomplete, Some(Failure::of(&e, e.hint())))),
+    };
+    unlock(lock).await;
+    ended
 }

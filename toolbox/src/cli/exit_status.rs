@@ -9,6 +9,8 @@ use crate::ui::{HostOutcome, Outcome};
 pub(super) enum ExitStatus {
     /// 0: done, or nothing to do.
     Done,
+    /// That of the command that was run in a container.
+    Command(u8),
     /// 1: failed; what was changed was rolled back.
     Failed,
     /// 2: usage or configuration; nothing was touched. With `plan --detailed-exitcode`: there are changes.
@@ -23,8 +25,11 @@ impl ExitStatus {
     /// What the hosts' outcomes come to: the worst of them.
     pub(super) fn of(outcomes: &[HostOutcome]) -> Self {
         let statuses = outcomes.iter().map(|o| match o.outcome {
-            Outcome::Ok | Outcome::Untouched => Self::Done,
-            Outcome::FailedUntouched | Outcome::FailedRolledBack | Outcome::FailedIncomplete => Self::Failed,
+            Outcome::Ok | Outcome::Untouched | Outcome::RolledBack => Self::Done,
+            Outcome::FailedUntouched
+            | Outcome::FailedRolledBack
+            | Outcome::FailedUnrecorded
+            | Outcome::FailedIncomplete => Self::Failed,
             Outcome::FailedBroken => Self::Broken,
             Outcome::Interrupted => Self::Interrupted,
         });
@@ -36,6 +41,7 @@ impl From<ExitStatus> for ExitCode {
     fn from(status: ExitStatus) -> Self {
         Self::from(match status {
             ExitStatus::Done => 0,
+            ExitStatus::Command(status) => status,
             ExitStatus::Failed => 1,
             ExitStatus::Configuration => 2,
             ExitStatus::Broken => 3,

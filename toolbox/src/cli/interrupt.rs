@@ -5,6 +5,7 @@ use tokio::sync::watch;
 
 use crate::agent;
 use crate::apply::Interrupt;
+use crate::ui::restore_terminal;
 
 use super::exit_status::ExitStatus;
 use super::failure::Failures;
@@ -26,6 +27,7 @@ pub(super) fn listen() -> Interrupt {
                 let _ = sender.send(true);
             } else {
                 agent::wipe();
+                restore_terminal();
                 std::process::exit(130);
             }
         }

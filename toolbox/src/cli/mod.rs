@@ -4,17 +4,34 @@
 
 mod agent;
 mod args;
+mod attached;
 mod begin;
 mod connect;
 mod context;
 mod deploy;
 mod down;
+mod exec;
 mod exit_status;
 mod failure;
+mod helper;
+mod hosts;
 mod interrupt;
 mod keys;
+mod lifecycle;
+mod lock;
+mod logs;
+mod placement;
 mod plan;
+mod plan_file;
 mod prepare;
+mod prune;
+mod records;
+mod releases;
+mod rollback;
+mod rollout;
+mod run;
+mod services;
+mod since;
 mod status;
 
 use std::process::ExitCode;
@@ -58,7 +75,7 @@ pub fn main() -> ExitCode {
             return ExitStatus::Failed.into();
         }
     };
-    let status = match runtime.block_on(run(arguments, key, ui)) {
+    let status = match runtime.block_on(carry_out(arguments, key, ui)) {
         Ok(status) => status,
         Err(failures) => failures.show(&ui),
     };
@@ -70,12 +87,21 @@ pub fn main() -> ExitCode {
     status.into()
 }
 
-async fn run(arguments: Arguments, key: Option<KeySource>, ui: Ui) -> Result<ExitStatus, Failures> {
+async fn carry_out(arguments: Arguments, key: Option<KeySource>, ui: Ui) -> Result<ExitStatus, Failures> {
     let common = arguments.common;
     match arguments.verb {
         Verb::Deploy(verb) => deploy::run(&common, &verb, key, ui).await,
         Verb::Plan(verb) => plan::run(&common, &verb, key, ui).await,
+        Verb::Rollback(verb) => rollback::run(&common, &verb, key, ui).await,
+        Verb::Releases(verb) => releases::run(&common, &verb, key, ui).await,
+        Verb::Prune(verb) => prune::run(&common, &verb, key, ui).await,
         Verb::Status(verb) => status::run(&common, &verb, key, ui).await,
+        Verb::Logs(verb) => logs::run(&common, &verb, key, ui).await,
+        Verb::Exec(verb) => exec::run(&common, &verb, key).await,
+        Verb::Run(verb) => run::run(&common, &verb, key, ui).await,
+        Verb::Restart(verb) => lifecycle::restart(&common, &verb, key, ui).await,
+        Verb::Stop(verb) => lifecycle::stop(&common, &verb, key, ui).await,
+        Verb::Start(verb) => lifecycle::start(&common, &verb, key, ui).await,
         Verb::Down(verb) => down::run(&common, &verb, key, ui).await,
         Verb::Agent(_) => Err(agent::misplaced_options()),
     }

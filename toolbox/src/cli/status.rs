@@ -1,18 +1,29 @@
 //! `toolbox status`
 
-use crate::agent::KeySource;
-use crate::plan::container_name;
-use crate::state::ObservedContainer;
-use crate::ui::{Ui, table};
+use std::collections::BTreeSet;
+
 use serde::Serialize;
+
+use crate::agent::KeySource;
+use crate::compose::{Project, RestartPolicy};
+use crate::image::Reference;
+use crate::plan::{Fingerprint, HostFacts, container_name, is_in_charge};
+use crate::state::{EngineState, ObservedContainer, Role};
+use crate::ui::{Ui, table};
 
 use super::args::{Common, Format, Status};
 use super::begin::begin;
 use super::connect::connect_all;
-use super::context::Context;
 use super::exit_status::ExitStatus;
 use super::failure::Failures;
 use super::interrupt;
+use super::services::chosen;
+
+/// How an engine tells of a container that ended with status 0.
+const ENDED_WELL: &str = "Exited (0)";
+
+/// Nobody reaches the service.
+const RELAY_STOPPED: &str = "relay stopped";
 
 /// One container of the project, or a service that has none.
 #[derive(Debug, Serialize)]
@@ -20,9 +31,37 @@ struct Row {
     host: String,
     service: String,
     container: String,
+    image: Image,
+    /// The engine's word; `absent` where there is no container.
     state: String,
+    /// `None` without a health check.
+    health: Option<String>,
+    /// The engine's words, such as `Up 2 minutes (healthy)`.
     status: String,
+    /// When it was started last, RFC 3339, where the engine was asked.
+    since: Option<String>,
+    /// TCP ports of the host that lead to the service: its own, or its relay's.
     ports: Vec<String>,
+    /// The deploy that made it.
+    release: Option<String>,
+    /// What is not as the file says, as far as a glance shows it: `plan` tells all.
+    drift: Vec<&'static str>,
+    relay: Option<Relay>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Image {
+    /// Empty where the image has no name any more.
+    name: String,
+    /// The first 12 hex digits.
+    id: String,
+}
+
+/// The container that owns a service's ports and names.
+#[derive(Debug, Serialize)]
+struct Relay {
+    container: String,
+    state: String,
 }
 
 /// Shows the project's containers; the exit status says whether every service runs.
@@ -34,11 +73,15 @@ pub(super) async fn run(
 ) -> Result<ExitStatus, Failures> {
     // The answer is the table: steps are not shown.
     let begun = begin(common, key, Ui::new(true)).await?;
+    let project = &begun.context.project;
+    let services = chosen(project, &arguments.services)?;
     let connected = connect_all(&begun.context, &begun.agent, &begun.events);
     let mut rows = Vec::new();
     for host in interrupt::or_interrupted(&begun.interrupted, connected).await? {
-        let containers = host.facts.engine.as_ref().map_or(&[][..], |e| &e.containers[..]);
-        rows.extend(host_rows(&begun.context, &host.facts.host, containers));
+        let placed = &begun.context.placed[&host.facts.host];
+        let seen = rows_of(placed, &host.facts);
+        let wanted = |row: &Row| arguments.services.is_empty() || services.contains(&row.service);
+        rows.extend(seen.into_iter().filter(wanted));
         host.session.close().await;
     }
     begun.end().await;
@@ -46,46 +89,193 @@ pub(super) async fn run(
         Format::Json => serde_json::to_string_pretty(&rows).unwrap_or_default() + "\n",
         Format::Text => text(&rows),
     });
-    let all_well = rows.iter().all(|r| r.state == "running" || r.status.starts_with("Exited (0)"));
-    Ok(if all_well { ExitStatus::Done } else { ExitStatus::Failed })
+    Ok(if rows.iter().all(is_well) { ExitStatus::Done } else { ExitStatus::Failed })
 }
 
-fn host_rows(context: &Context, host: &str, containers: &[ObservedContainer]) -> Vec<Row> {
-    let project = &context.project;
-    let of_project = containers.iter().filter(|c| c.project.as_ref() == Some(&project.name) && !c.oneoff);
-    let mut rows: Vec<Row> = of_project.map(|c| row(host, c)).collect();
-    for service in project.services.values() {
-        if !rows.iter().any(|r| r.service == service.name) {
-            rows.push(Row {
-                host: host.to_owned(),
-                service: service.name.clone(),
-                container: container_name(project, service),
-                state: "absent".into(),
-                status: "not deployed".into(),
-                ports: Vec::new(),
-            });
-        }
+/// It runs and can be reached, or was to end and did so well.
+fn is_well(row: &Row) -> bool {
+    if row.drift.contains(&RELAY_STOPPED) {
+        return false;
+    }
+    row.state == "running" || (row.status.starts_with(ENDED_WELL) && !row.drift.contains(&"stopped"))
+}
+
+fn rows_of(project: &Project, facts: &HostFacts) -> Vec<Row> {
+    let nothing = EngineState::empty();
+    let engine = facts.engine.as_ref().unwrap_or(&nothing);
+    let own = engine.of_project(&project.name).filter(|c| c.role == Role::Service && !c.oneoff);
+    let mut rows: Vec<Row> = own.map(|c| row(&facts.host, project, engine, c)).collect();
+    let present: BTreeSet<String> = rows.iter().map(|r| r.service.clone()).collect();
+    for service in project.services.values().filter(|s| !present.contains(&s.name)) {
+        rows.push(Row {
+            host: facts.host.clone(),
+            service: service.name.clone(),
+            container: container_name(project, service),
+            image: Image { name: service.image.clone(), id: String::new() },
+            state: "absent".into(),
+            health: None,
+            status: String::new(),
+            since: None,
+            ports: Vec::new(),
+            release: None,
+            drift: vec!["not deployed"],
+            relay: None,
+        });
     }
     rows.sort_by(|a, b| (&a.service, &a.container).cmp(&(&b.service, &b.container)));
     rows
 }
 
-fn row(host: &str, container: &ObservedContainer) -> Row {
+fn row(host: &str, project: &Project, engine: &EngineState, container: &ObservedContainer) -> Row {
+    let service = container.service.clone().unwrap_or_default();
+    let mut own = engine.of_project(&project.name);
+    let relay = own.find(|c| c.role == Role::Relay && c.relay_of.as_ref() == Some(&service));
+    let published = relay.filter(|_| is_in_charge(container)).unwrap_or(container);
     Row {
         host: host.to_owned(),
-        service: container.service.clone().unwrap_or_default(),
         container: container.name.clone(),
+        image: image(engine, &container.image_id),
         state: container.state.clone(),
+        health: health(container),
         status: container.status.clone(),
-        ports: container.published.iter().map(|(host, inner)| format!("{host}->{inner}/tcp")).collect(),
+        since: container.live.as_ref().map(|live| live.started.clone()),
+        ports: published.published.iter().map(|(host, inner)| format!("{host}->{inner}/tcp")).collect(),
+        release: container.release.clone(),
+        drift: drift(project, container, &service, relay),
+        relay: relay.map(|r| Relay { container: r.name.clone(), state: r.state.clone() }),
+        service,
     }
 }
 
+fn image(engine: &EngineState, id: &str) -> Image {
+    let references = engine.images.iter().find(|i| i.facts.id == id).map(|i| &i.references);
+    // Names by which releases hold on to it are nobody's words.
+    let named = references.and_then(|all| all.iter().find(|r| !r.starts_with("toolbox.local/")));
+    let name = named.map(|full| Reference::parse(full).map_or_else(|_| full.clone(), |r| r.familiar()));
+    let id = id.trim_start_matches("sha256:").chars().take(12).collect();
+    Image { name: name.unwrap_or_default(), id }
+}
+
+/// The list of containers tells it in words only.
+fn health(container: &ObservedContainer) -> Option<String> {
+    let told = container.live.as_ref().and_then(|live| live.health.clone());
+    let words = [("(healthy)", "healthy"), ("(unhealthy)", "unhealthy"), ("(health: starting)", "starting")];
+    told.or_else(|| words.iter().find(|(sign, _)| container.status.ends_with(sign)).map(|(_, word)| (*word).to_owned()))
+}
+
+fn drift(
+    project: &Project,
+    container: &ObservedContainer,
+    service: &str,
+    relay: Option<&ObservedContainer>,
+) -> Vec<&'static str> {
+    let Some(definition) = project.services.get(service) else { return vec!["not in the file"] };
+    let mut drift = Vec::new();
+    if !is_in_charge(container) {
+        drift.push("left over");
+    } else if container.config_hash.as_ref() != Some(&Fingerprint::of(project, definition, relay.is_some()).hash) {
+        drift.push("config");
+    }
+    let ends = matches!(definition.restart, RestartPolicy::No | RestartPolicy::OnFailure { .. });
+    let ended_well = ends && container.status.starts_with(ENDED_WELL);
+    if !container.is_running() && !ended_well {
+        drift.push("stopped");
+    }
+    if relay.is_some_and(|relay| !relay.is_running()) {
+        drift.push(RELAY_STOPPED);
+    }
+    drift
+}
+
 fn text(rows: &[Row]) -> String {
-    let head = ["HOST", "SERVICE", "CONTAINER", "STATE", "STATUS", "PORTS"].map(str::to_owned).to_vec();
-    let lines = rows.iter().map(|r| {
-        let ports = r.ports.join(", ");
-        vec![r.host.clone(), r.service.clone(), r.container.clone(), r.state.clone(), r.status.clone(), ports]
+    let head = ["HOST", "SERVICE", "CONTAINER", "IMAGE", "STATE", "SINCE", "PORTS", "RELEASE", "DRIFT"];
+    let lines = rows.iter().map(|row| {
+        let state = row.health.as_ref().map_or_else(|| row.state.clone(), |h| format!("{} ({h})", row.state));
+        vec![
+            row.host.clone(),
+            row.service.clone(),
+            row.container.clone(),
+            format!("{} {}", row.image.name, row.image.id).trim().to_owned(),
+            state,
+            row.status.split(" (health").next().unwrap_or_default().replace(" (unhealthy)", ""),
+            row.ports.join(", "),
+            row.release.clone().unwrap_or_default(),
+            row.drift.join(", "),
+        ]
     });
-    table(&std::iter::once(head).chain(lines).collect::<Vec<_>>())
+    table(&std::iter::once(head.map(str::to_owned).to_vec()).chain(lines).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose::testing::project;
+
+    fn observed(project: &Project, name: &str, status: &str) -> ObservedContainer {
+        ObservedContainer {
+            id: "0123456789abcdef".into(),
+            name: name.into(),
+            project: Some(project.name.clone()),
+            service: Some("web".into()),
+            config_hash: Some(Fingerprint::of(project, &project.services["web"], false).hash),
+            state: if status.starts_with("Up") { "running" } else { "exited" }.into(),
+            status: status.into(),
+            ..Default::default()
+        }
+    }
+
+    fn facts(containers: Vec<ObservedContainer>) -> HostFacts {
+        let engine = EngineState { containers, ..EngineState::empty() };
+        HostFacts { host: "a".into(), engine: Ok(engine), listening: BTreeSet::new() }
+    }
+
+    #[test]
+    fn relay_lends_its_ports_and_is_no_row() {
+        let project = project("services:\n  web:\n    image: web\n");
+        let relay = ObservedContainer {
+            name: "toolbox.p.web".into(),
+            service: None,
+            role: Role::Relay,
+            relay_of: Some("web".into()),
+            published: [(80, 8080)].into(),
+            ..observed(&project, "", "Up 1 second")
+        };
+        let web = ObservedContainer {
+            config_hash: Some(Fingerprint::of(&project, &project.services["web"], true).hash),
+            ..observed(&project, "p-web-1", "Up 2 minutes (healthy)")
+        };
+        let rows = rows_of(&project, &facts(vec![relay, web]));
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0].ports, ["80->8080/tcp"]);
+        assert_eq!(rows[0].relay.as_ref().unwrap().container, "toolbox.p.web");
+        assert!(rows[0].drift.is_empty(), "{:?}", rows[0].drift);
+        let text = text(&rows);
+        assert!(text.contains("running (healthy)  Up 2 minutes  80->8080/tcp"), "{text}");
+    }
+
+    #[test]
+    fn drift_is_named_where_a_glance_shows_it() {
+        let project = project("services:\n  web:\n    image: web\n");
+        let drifts = |change: &dyn Fn(&mut ObservedContainer)| {
+            let mut container = observed(&project, "p-web-1", "Up 1 second");
+            change(&mut container);
+            rows_of(&project, &facts(vec![container])).iter().flat_map(|r| r.drift.clone()).collect::<Vec<_>>()
+        };
+        assert!(drifts(&|_| {}).is_empty());
+        assert_eq!(drifts(&|c| c.config_hash = None), ["config"]);
+        assert_eq!(drifts(&|c| *c = observed(&project, "p-web-1", "Exited (137) 2 s ago")), ["stopped"]);
+        assert!(drifts(&|c| *c = observed(&project, "p-web-1", "Exited (0) 2 s ago")).is_empty());
+        assert_eq!(drifts(&|c| c.name = "0123456789ab_p-web-1".into()), ["left over"]);
+        assert_eq!(drifts(&|c| c.service = Some("old".into())), ["not in the file", "not deployed"]);
+        assert_eq!(drifts(&|c| c.oneoff = true), ["not deployed"]);
+    }
+
+    #[test]
+    fn server_that_was_stopped_is_not_well_although_it_ended_with_status_0() {
+        for (restart, well) in [("unless-stopped", false), ("always", false), ("on-failure", true), ("\"no\"", true)] {
+            let project = project(&format!("services:\n  web:\n    image: web\n    restart: {restart}\n"));
+            let rows = rows_of(&project, &facts(vec![observed(&project, "p-web-1", "Exited (0) 2 s ago")]));
+            assert_eq!(rows.iter().all(is_well), well, "{restart}");
+        }
+    }
 }

@@ -10,16 +10,18 @@
 //!
 //! Absent on purpose: building, looking for the file in parent directories, anything that Swarm alone carries out.
 
+mod alone;
 mod assemble;
+mod canonical;
 mod decode;
 mod dotenv;
-mod hash;
 mod interpolate;
 mod keys;
 pub mod model;
 mod names;
 mod order;
 mod source;
+mod subset;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -31,6 +33,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 pub use crate::yaml::{Problem, Problems};
+pub use alone::runs_alone;
+pub use decode::{duration, words};
 pub use model::*;
 
 use crate::yaml::{Node, Sink};

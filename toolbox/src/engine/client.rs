@@ -1,34 +1,47 @@
 //! The Docker Engine API through bollard.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::errors::Error as ApiError;
-use bollard::models::{NetworkConnectRequest, VolumeCreateRequest};
+use bollard::models::{EndpointSettings, NetworkConnectRequest, VolumeCreateRequest};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ImportImageOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
-    RemoveVolumeOptionsBuilder, RenameContainerOptionsBuilder, StopContainerOptionsBuilder,
+    RemoveImageOptionsBuilder, RemoveVolumeOptionsBuilder, RenameContainerOptionsBuilder, StopContainerOptionsBuilder,
+    TagImageOptionsBuilder,
 };
 use bollard::{API_DEFAULT_VERSION, Docker as Api};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 
 use crate::compose::Project;
+use crate::image::Reference;
 use crate::plan::volume_labels;
 use crate::state::{EngineState, ImageFacts};
 
+use super::hijack::Hijack;
 use super::transport::connect;
-use super::{ArchiveStream, ContainerSpec, ContainerStatus, Dialer, Engine, EngineError, create, observe};
+use super::{
+    ArchiveStream, ContainerSpec, ContainerStatus, Dialer, Engine, EngineError, ExecOutput, ExecStream, HelperSpec,
+    create, exec, files, helper, observe,
+};
 
 /// A request that only asks or flips a switch.
 const QUICK: Duration = Duration::from_secs(120);
 /// A request whose body or answer may take as long as the line is slow.
 const BULK: Duration = Duration::from_secs(24 * 3600);
 
+/// Files up to this size may stand before other requests, bytes.
+const SMALL: usize = 1024 * 1024;
+
 /// A Docker Engine (or what speaks its API).
 #[derive(Clone)]
 pub struct Docker {
-    quick: Api,
+    pub(super) quick: Api,
     bulk: Api,
+    /// As `bulk`, for streams without an end of their own.
+    pub(super) streams: Arc<Hijack>,
 }
 
 impl Docker {
@@ -39,8 +52,10 @@ impl Docker {
     pub async fn connect(control: Dialer, bulk: Dialer) -> Result<Self, EngineError> {
         let unreachable = |e: ApiError| EngineError::Unreachable { reason: root_cause(&e) };
         let quick = connect(control, QUICK, API_DEFAULT_VERSION)?.negotiate_version().await.map_err(unreachable)?;
-        let bulk = connect(bulk, BULK, &quick.client_version())?;
-        Ok(Self { quick, bulk })
+        let version = quick.client_version();
+        let streams = Arc::new(Hijack::new(bulk.clone(), version.to_string()));
+        let bulk = connect(bulk, BULK, &version)?;
+        Ok(Self { quick, bulk, streams })
     }
 
     /// A saved tarball of these images.
@@ -49,11 +64,28 @@ impl Docker {
         let names: Vec<&str> = references.iter().map(String::as_str).collect();
         self.bulk.export_images(&names).map_err(move |e| refused(what.clone(), e)).boxed()
     }
+
+    /// Connects a new container to further networks, and removes it where that fails.
+    async fn connect_all(
+        &self,
+        id: &str,
+        name: &str,
+        networks: Vec<(String, EndpointSettings)>,
+    ) -> Result<(), EngineError> {
+        for (network, endpoint) in networks {
+            let request = NetworkConnectRequest { container: id.to_owned(), endpoint_config: Some(endpoint) };
+            if let Err(e) = self.quick.connect_network(&network, request).await {
+                let _ = self.remove(id, true).await;
+                return Err(refused(format!("connecting {name} to network {network}"), e));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Engine for Docker {
-    async fn observe(&self) -> Result<EngineState, EngineError> {
-        observe::snapshot(&self.quick).await
+    async fn observe(&self, project: &str) -> Result<EngineState, EngineError> {
+        observe::snapshot(&self.quick, project).await
     }
 
     async fn image_facts(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
@@ -117,13 +149,7 @@ impl Engine for Docker {
         }
         let made = self.quick.create_container(Some(options.build()), body).await;
         let id = made.map_err(|e| refused(what.clone(), e))?.id;
-        for (network, endpoint) in create::further_networks(spec) {
-            let request = NetworkConnectRequest { container: id.clone(), endpoint_config: Some(endpoint) };
-            if let Err(e) = self.quick.connect_network(&network, request).await {
-                let _ = self.remove(&id, true).await;
-                return Err(refused(format!("connecting {} to network {network}", spec.name), e));
-            }
-        }
+        self.connect_all(&id, spec.name, create::further_networks(spec)).await?;
         Ok(id)
     }
 
@@ -157,6 +183,60 @@ impl Engine for Docker {
         Ok(observe::status(&inspected.map_err(|e| refused("inspecting the container".into(), e))?))
     }
 
+    async fn create_helper(&self, spec: &HelperSpec) -> Result<String, EngineError> {
+        let options = CreateContainerOptionsBuilder::default().name(&spec.name);
+        let made = self.quick.create_container(Some(options.build()), helper::container(spec)).await;
+        let id = made.map_err(|e| refused(format!("creating container {}", spec.name), e))?.id;
+        self.connect_all(&id, &spec.name, helper::further_networks(spec)).await?;
+        Ok(id)
+    }
+
+    async fn create_plain_volume(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<(), EngineError> {
+        let labels = Some(labels.clone().into_iter().collect());
+        let request = VolumeCreateRequest { name: Some(name.to_owned()), labels, ..Default::default() };
+        let made = self.quick.create_volume(request).await;
+        made.map(drop).map_err(|e| refused(format!("creating volume {name}"), e))
+    }
+
+    async fn mountpoint(&self, volume: &str) -> Result<String, EngineError> {
+        let inspected = self.quick.inspect_volume(volume).await;
+        Ok(inspected.map_err(|e| refused(format!("inspecting volume {volume}"), e))?.mountpoint)
+    }
+
+    async fn exec(&self, id: &str, command: &[String], input: &[u8]) -> Result<ExecOutput, EngineError> {
+        exec::run(&self.quick, id, command, input).await
+    }
+
+    async fn exec_stream(&self, id: &str, command: &[String]) -> Result<ExecStream, EngineError> {
+        exec::stream(&self.quick, id, command).await
+    }
+
+    async fn put_files(&self, id: &str, directory: &str, tarball: Vec<u8>) -> Result<(), EngineError> {
+        let api = if tarball.len() > SMALL { &self.bulk } else { &self.quick };
+        files::put(api, id, directory, tarball).await
+    }
+
+    async fn get_files(&self, id: &str, path: &str) -> Result<Option<Vec<u8>>, EngineError> {
+        files::get(&self.quick, id, path).await
+    }
+
+    async fn tag(&self, image: &str, reference: &Reference) -> Result<(), EngineError> {
+        let repository = format!("{}/{}", reference.domain(), reference.path());
+        let options = TagImageOptionsBuilder::default().repo(&repository).tag(reference.tag().unwrap_or_default());
+        let tagged = self.quick.tag_image(image, Some(options.build())).await;
+        tagged.map_err(|e| refused(format!("naming an image {reference}"), e))
+    }
+
+    async fn untag(&self, reference: &str) -> Result<(), EngineError> {
+        let options = RemoveImageOptionsBuilder::default().force(false).noprune(false).build();
+        match self.quick.remove_image(reference, Some(options), None).await {
+            Ok(_) => Ok(()),
+            // Gone already; or the last name of an image that a container uses.
+            Err(ApiError::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
+            Err(e) => Err(refused(format!("removing the image name {reference}"), e)),
+        }
+    }
+
     async fn logs(&self, id: &str, lines: usize) -> Result<Vec<String>, EngineError> {
         let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
         let output: Vec<_> = self
@@ -181,7 +261,7 @@ pub(super) fn refused(what: String, error: ApiError) -> EngineError {
 }
 
 /// The innermost error says what happened ("no such file"); the outer ones say which layer noticed.
-fn root_cause(error: &dyn std::error::Error) -> String {
+pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(source) => root_cause(source),
         None => error.to_string(),

@@ -1,6 +1,6 @@
 //! From a validated service to the Engine API's request bodies (Docker Engine API, `ContainerCreate`, `NetworkCreate`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use bollard::models::{
@@ -10,26 +10,26 @@ use bollard::models::{
     ResourcesUlimits, RestartPolicy as ApiRestart, RestartPolicyNameEnum,
 };
 
-use crate::compose::{Healthcheck, Mount, MountSource, Project, RestartPolicy, Service};
-use crate::plan::{container_labels, container_name, network_labels};
+use crate::compose::{Attachment, Healthcheck, Mount, MountSource, Project, PublishedPort, RestartPolicy, Service};
+use crate::plan::{Making, container_labels, container_name, network_labels};
 
-use super::ContainerSpec;
+use super::{ContainerSpec, FileBind, Purpose};
 
-/// The body that creates the service's container from the image with this id.
+/// The body that creates a container of the service from the image with this id.
 pub(super) fn container(spec: ContainerSpec<'_>, image_id: &str) -> ContainerCreateBody {
     let service = spec.service;
-    ContainerCreateBody {
+    let mut body = ContainerCreateBody {
         image: Some(spec.image.to_owned()),
         hostname: service.hostname.clone(),
         domainname: service.domainname.clone(),
         user: service.user.clone(),
         tty: Some(service.tty),
         open_stdin: Some(service.stdin_open),
-        env: Some(service.environment.iter().map(|(k, v)| format!("{k}={v}")).collect()),
+        env: Some(environment(&service.environment)),
         cmd: service.command.clone(),
         entrypoint: service.entrypoint.clone(),
         working_dir: service.working_dir.clone(),
-        labels: Some(container_labels(spec.project, service, image_id).into_iter().collect()),
+        labels: Some(container_labels(spec.project, service, making(spec, image_id)).into_iter().collect()),
         healthcheck: service.healthcheck.as_ref().map(healthcheck),
         exposed_ports: Some(exposed_ports(service)),
         volumes: Some(anonymous_volumes(service)),
@@ -38,16 +38,64 @@ pub(super) fn container(spec: ContainerSpec<'_>, image_id: &str) -> ContainerCre
         host_config: Some(host_config(spec)),
         networking_config: first_network(spec),
         ..Default::default()
+    };
+    one_off(&mut body, spec);
+    body
+}
+
+/// What a container for one command has otherwise, as by `docker compose run`.
+fn one_off(body: &mut ContainerCreateBody, spec: ContainerSpec<'_>) {
+    let Purpose::OneOff { role, command, terminal, entrypoint, environment: added } = spec.purpose else { return };
+    let mut variables = spec.service.environment.clone();
+    variables.extend(added.clone());
+    body.env = Some(environment(&variables));
+    // An entrypoint of a person's own is not followed by the service's command.
+    if !command.is_empty() || entrypoint.is_some() {
+        body.cmd = Some(command.to_vec());
     }
+    if let Some(entrypoint) = entrypoint {
+        body.entrypoint = Some(entrypoint.to_vec());
+    }
+    body.tty = Some(terminal);
+    // What a person pipes in has an end, which the command sees.
+    for switch in [&mut body.open_stdin, &mut body.stdin_once, &mut body.attach_stdin] {
+        *switch = Some(terminal || role == "run");
+    }
+    body.healthcheck = Some(HealthConfig { test: Some(vec!["NONE".into()]), ..Default::default() });
+    body.exposed_ports = None;
+    // The engine would make it a name in the service's networks.
+    body.hostname = None;
+    if let Some(host) = &mut body.host_config {
+        host.restart_policy = Some(restart(RestartPolicy::No));
+    }
+}
+
+fn environment(variables: &BTreeMap<String, String>) -> Vec<String> {
+    variables.iter().map(|(name, value)| format!("{name}={value}")).collect()
+}
+
+/// Whether the service's ports, names and addresses are this container's own.
+fn stands_alone(spec: ContainerSpec<'_>) -> bool {
+    !spec.behind_relay && spec.purpose == Purpose::Service
+}
+
+fn making<'a>(spec: ContainerSpec<'a>, image_id: &'a str) -> Making<'a> {
+    let role = match spec.purpose {
+        Purpose::Service => "service",
+        Purpose::OneOff { role, .. } => role,
+    };
+    Making { image_id, number: spec.number, role, release: spec.release, behind_relay: spec.behind_relay }
 }
 
 fn host_config(spec: ContainerSpec<'_>) -> HostConfig {
     let service = spec.service;
+    let ports: &[PublishedPort] = if stands_alone(spec) { &service.ports } else { &[] };
+    let mounts = service.mounts.iter().filter_map(|m| mount(spec.project, m)).chain(spec.files.iter().map(file));
     HostConfig {
         binds: Some(service.mounts.iter().filter_map(relabelled_bind).collect()),
-        port_bindings: Some(port_bindings(service)),
+        port_bindings: Some(port_bindings(ports)),
         restart_policy: Some(restart(service.restart)),
-        mounts: Some(service.mounts.iter().filter_map(|m| mount(spec.project, m)).collect()),
+        mounts: Some(mounts.collect()),
         tmpfs: Some(service.tmpfs.clone().into_iter().collect()),
         network_mode: network_mode(spec),
         readonly_rootfs: Some(service.read_only),
@@ -111,9 +159,10 @@ fn exposed_ports(service: &Service) -> Vec<String> {
     ports
 }
 
-fn port_bindings(service: &Service) -> PortMap {
+/// What of the host leads to each port.
+pub(super) fn port_bindings(ports: &[PublishedPort]) -> PortMap {
     let mut bindings = PortMap::new();
-    for port in &service.ports {
+    for port in ports {
         let key = format!("{}/{}", port.target, port.protocol.as_str());
         let binding = PortBinding {
             host_ip: port.host_ip.map(|ip| ip.to_string()),
@@ -206,6 +255,17 @@ fn mount(project: &Project, mount: &Mount) -> Option<bollard::models::Mount> {
     Some(body)
 }
 
+/// A config or secret.
+fn file(file: &FileBind) -> bollard::models::Mount {
+    bollard::models::Mount {
+        typ: Some(MountType::BIND),
+        source: Some(file.source.clone()),
+        target: Some(file.target.clone()),
+        read_only: Some(true),
+        ..Default::default()
+    }
+}
+
 fn propagation_mode(mode: &str) -> Option<MountBindOptionsPropagationEnum> {
     mode.parse().ok()
 }
@@ -242,20 +302,31 @@ fn network_mode(spec: ContainerSpec<'_>) -> Option<String> {
 fn first_network(spec: ContainerSpec<'_>) -> Option<NetworkingConfig> {
     let key = spec.service.networks.keys().next()?;
     let name = spec.project.networks[key].name.clone();
-    let endpoints_config = Some(HashMap::from([(name, endpoint(spec, key))]));
+    let endpoints_config = Some(HashMap::from([(name, service_endpoint(spec, key))]));
     Some(NetworkingConfig { endpoints_config })
 }
 
 /// The networks that the container is connected to after it was created.
 pub(super) fn further_networks(spec: ContainerSpec<'_>) -> Vec<(String, EndpointSettings)> {
     let keys = spec.service.networks.keys().skip(1);
-    keys.map(|key| (spec.project.networks[key].name.clone(), endpoint(spec, key))).collect()
+    keys.map(|key| (spec.project.networks[key].name.clone(), service_endpoint(spec, key))).collect()
 }
 
-fn endpoint(spec: ContainerSpec<'_>, key: &str) -> EndpointSettings {
-    let attachment = &spec.service.networks[key];
-    let mut aliases = vec![spec.service.name.clone(), spec.name.to_owned()];
-    aliases.extend(attachment.aliases.iter().cloned());
+fn service_endpoint(spec: ContainerSpec<'_>, key: &str) -> EndpointSettings {
+    let own = spec.service.networks[key].clone();
+    match spec.purpose {
+        Purpose::OneOff { .. } => endpoint(Vec::new(), &Attachment::default()),
+        Purpose::Service if spec.behind_relay => endpoint(vec![spec.final_name.to_owned()], &Attachment::default()),
+        Purpose::Service => {
+            let mut aliases = vec![spec.service.name.clone(), spec.final_name.to_owned()];
+            aliases.extend(own.aliases.iter().cloned());
+            endpoint(aliases, &own)
+        }
+    }
+}
+
+/// A place in a network under these names, with the fixed addresses of `attachment`.
+pub(super) fn endpoint(aliases: Vec<String>, attachment: &Attachment) -> EndpointSettings {
     let fixed =
         attachment.ipv4_address.is_some() || attachment.ipv6_address.is_some() || !attachment.link_local_ips.is_empty();
     EndpointSettings {

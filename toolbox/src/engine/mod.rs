@@ -6,22 +6,35 @@
 
 mod client;
 mod create;
+mod exec;
 #[cfg(test)]
 pub(crate) mod fake;
+mod files;
+mod helper;
+mod hijack;
+mod logs;
 mod observe;
 mod resources;
+mod terminal;
 mod transport;
 
+use std::collections::BTreeMap;
 use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use tokio::io::AsyncWrite;
 
-use crate::compose::{Project, Service};
+use crate::compose::{Attachment, Project, PublishedPort, Service};
+use crate::image::Reference;
 use crate::state::{EngineState, ImageFacts};
 
 pub use client::Docker;
+pub use hijack::Output;
+pub use logs::{ContainerEvent, LogRequest};
+pub use terminal::{Attached, ExecRequest};
 pub use transport::{Dialer, EngineStream, unix_dialer};
 
 /// A tarball on its way into an engine.
@@ -72,7 +85,10 @@ impl EngineError {
                         .into(),
                 );
             }
-            _ => return None,
+            Self::Unreachable { .. } => {
+                return Some("see that the host and its engine run (systemctl status docker), and run it again".into());
+            }
+            Self::NotLoaded { .. } => return None,
         };
         if message.contains("no space left on device") {
             return Some("make room on the host (docker image prune, docker system df) and deploy again".into());
@@ -89,12 +105,96 @@ pub struct ContainerSpec<'a> {
     pub project: &'a Project,
     /// The service.
     pub service: &'a Service,
-    /// The container's name.
+    /// The container's name at its creation.
     pub name: &'a str,
+    /// The name that it will have once it is in charge: an alias in its networks.
+    pub final_name: &'a str,
+    /// Its number among the service's containers, from 1.
+    pub number: u32,
     /// Full name of the image.
     pub image: &'a str,
     /// The engine's id of the container that it follows, whose anonymous volumes it takes over, as Compose does.
     pub successor_of: Option<&'a str>,
+    /// A relay owns the service's ports, aliases and fixed addresses: it gets none of them.
+    pub behind_relay: bool,
+    /// Configs and secrets, as files of the host.
+    pub files: &'a [FileBind],
+    /// The deploy that makes it.
+    pub release: Option<&'a str>,
+    /// What it is for.
+    pub purpose: Purpose<'a>,
+}
+
+/// What a container of a service's image is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose<'a> {
+    /// It is one of the service's containers.
+    Service,
+    /// It runs one command and ends: no ports, no aliases, no restart, no health check; label `oneoff`.
+    OneOff {
+        /// `hook` or `run`.
+        role: &'static str,
+        /// Replaces the service's command; empty leaves it.
+        command: &'a [String],
+        /// With a terminal and an open standard input.
+        terminal: bool,
+        /// Replaces the service's entrypoint.
+        entrypoint: Option<&'a [String]>,
+        /// Added to the service's environment.
+        environment: &'a BTreeMap<String, String>,
+    },
+}
+
+/// A file of the host that a container sees, read-only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileBind {
+    /// Absolute path on the host.
+    pub source: String,
+    /// Absolute path inside the container.
+    pub target: String,
+}
+
+/// A container of the helper image: a relay or the keeper. It runs as the image's user, without capabilities, under
+/// `unless-stopped`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HelperSpec {
+    /// The container's name.
+    pub name: String,
+    /// Full name of the image.
+    pub image: String,
+    /// `serve` or `keep`.
+    pub command: Vec<String>,
+    /// Environment.
+    pub environment: BTreeMap<String, String>,
+    /// All of its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Networks by the engine's name, with aliases and fixed addresses; empty is none at all.
+    pub networks: BTreeMap<String, Attachment>,
+    /// Published ports.
+    pub ports: Vec<PublishedPort>,
+    /// A volume to be mounted at `/state`.
+    pub state_volume: Option<String>,
+}
+
+/// How a command ended inside of a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExecOutput {
+    /// Its exit status.
+    pub status: i64,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+}
+
+/// Both directions of a command that runs inside of a container.
+pub struct ExecStream {
+    /// Its standard input; dropping it closes it.
+    pub input: Pin<Box<dyn AsyncWrite + Send>>,
+    /// Its output, lines and parts of lines as they come: `true` is standard error.
+    pub output: BoxStream<'static, Result<(bool, Bytes), EngineError>>,
+    /// The engine's id of it, for its exit status.
+    pub id: String,
 }
 
 /// How a container does.
@@ -116,8 +216,8 @@ pub struct ContainerStatus {
 
 /// A container engine. Errors are [`EngineError`] and name their object.
 pub trait Engine: Send + Sync + 'static {
-    /// One snapshot of everything.
-    fn observe(&self) -> impl Future<Output = Result<EngineState, EngineError>> + Send;
+    /// One snapshot of everything; containers of this project in detail.
+    fn observe(&self, project: &str) -> impl Future<Output = Result<EngineState, EngineError>> + Send;
     /// The facts of an image, `None` where the engine does not hold it.
     fn image_facts(&self, reference: &str) -> impl Future<Output = Result<Option<ImageFacts>, EngineError>> + Send;
     /// Loads a saved tarball. What it answers is not proof: inspect afterwards.
@@ -142,6 +242,39 @@ pub trait Engine: Send + Sync + 'static {
     fn rename(&self, id: &str, name: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// How a container does.
     fn status(&self, id: &str) -> impl Future<Output = Result<ContainerStatus, EngineError>> + Send;
+    /// Creates a relay or the keeper without starting it; returns its id.
+    fn create_helper(&self, spec: &HelperSpec) -> impl Future<Output = Result<String, EngineError>> + Send;
+    /// Creates a volume with these labels; one that exists stays.
+    fn create_plain_volume(
+        &self,
+        name: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// The directory of the host where a volume is.
+    fn mountpoint(&self, volume: &str) -> impl Future<Output = Result<String, EngineError>> + Send;
+    /// Runs a command in a running container, with this standard input, to its end.
+    fn exec(
+        &self,
+        id: &str,
+        command: &[String],
+        input: &[u8],
+    ) -> impl Future<Output = Result<ExecOutput, EngineError>> + Send;
+    /// Begins a command in a running container.
+    fn exec_stream(&self, id: &str, command: &[String])
+    -> impl Future<Output = Result<ExecStream, EngineError>> + Send;
+    /// Unpacks a tarball in a directory of a container, running or not (`PUT /containers/{id}/archive`).
+    fn put_files(
+        &self,
+        id: &str,
+        directory: &str,
+        tarball: Vec<u8>,
+    ) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// A path of a container as a tarball; `None` where it is not there.
+    fn get_files(&self, id: &str, path: &str) -> impl Future<Output = Result<Option<Vec<u8>>, EngineError>> + Send;
+    /// Gives an image a name.
+    fn tag(&self, image: &str, reference: &Reference) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Takes a name from an image, and removes the image where it was the last and nothing uses it.
+    fn untag(&self, reference: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// The last lines that a container wrote.
     fn logs(&self, id: &str, lines: usize) -> impl Future<Output = Result<Vec<String>, EngineError>> + Send;
 }

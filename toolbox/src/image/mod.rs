@@ -15,10 +15,13 @@
 mod archive;
 mod compression;
 mod digest;
+mod entries;
+mod files;
 mod helper;
 mod layers;
 mod partial;
 mod read_at;
+mod records;
 mod reference;
 mod spool;
 #[cfg(test)]
@@ -28,10 +31,13 @@ mod verify;
 pub use archive::{Archive, ArchiveError, ArchivedImage, ArchivedLayer, Limits, Location, Options, Platform};
 pub use compression::Compression;
 pub use digest::{ChainId, ConfigDigest, DiffId, Digest, DigestError, ManifestDigest};
+pub use entries::first_file;
+pub use files::{StoredFile, stored_files};
 pub use helper::{HELPER_NAME, HELPER_PROGRAM, HelperError, HelperImage};
 pub use layers::{chain_ids, held_chains, held_prefix};
 pub use partial::{PartialArchive, PartialError};
 pub use read_at::ReadAt;
+pub use records::{record, records};
 pub use reference::{Reference, ReferenceError};
 pub use spool::{SpoolError, Spooled, spool};
 pub use verify::{Expected, LoadMismatch};

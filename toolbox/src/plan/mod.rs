@@ -3,14 +3,31 @@
 //! Contract: `reconcile` is pure: the same project, images and snapshot give the same plan and the same text. A plan
 //! is printed and carried out as it is; whoever applies it decides nothing. Absent on purpose: I/O, clocks, randomness.
 
+mod fingerprint;
 mod labels;
+mod names;
 mod operation;
+mod order;
+mod prune;
 mod reconcile;
+mod relay;
 mod teardown;
+#[cfg(test)]
+mod tests;
 mod text;
 
-pub use labels::{COMPOSE_VERSION_LABEL, container_labels, network_labels, volume_labels};
-pub use operation::{Action, Cause, Operation, Plan};
-pub use reconcile::{Desired, DesiredImage, HostFacts, PlanError, container_name, reconcile};
+pub use fingerprint::Fingerprint;
+pub use labels::{
+    COMPOSE_VERSION_LABEL, FIELDS_LABEL, HASH_LABEL, Making, RELEASE_LABEL, ROLE_LABEL, SERVICE_LABEL,
+    container_labels, keeper_labels, network_labels, volume_labels,
+};
+pub use names::{
+    container_name, hook_name, is_in_charge, keeper_name, numbered_name, parked_name, relay_name, staged_name,
+};
+pub use operation::{Action, Cause, Change, Downtime, FieldChange, Operation, Plan, Replacement, When, shown_hook};
+pub use order::Rollout;
+pub use prune::{Prune, Thing, Unused, prune};
+pub use reconcile::{Desired, DesiredImage, HostFacts, PlanError, reconcile};
+pub use relay::RelaySpec;
 pub use teardown::teardown;
 pub use text::{bytes as human_bytes, render};

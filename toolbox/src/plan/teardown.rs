@@ -1,33 +1,60 @@
 //! The plan that takes a project off a host.
 
-use crate::compose::Project;
-use crate::state::EngineState;
+use std::collections::BTreeMap;
 
+use crate::compose::Project;
+use crate::state::{EngineState, Owned, Role};
+
+use super::names::keeper_name;
 use super::operation::{Action, Cause, Operation, Plan};
 
-/// Removes every container of the project, its networks, and with `volumes` its named volumes and what they hold.
-/// External networks and volumes stay, and so do images.
+/// Removes every container of the project, its networks, and with `volumes` its named volumes, its releases and files,
+/// and what they hold. Networks and volumes that are external, or without the project's label, stay, and so do images.
 pub fn teardown(host: &str, project: &Project, engine: &EngineState, volumes: bool) -> Plan {
-    let containers = engine.of_project(&project.name).map(|c| Action::RemoveContainer {
+    let mut containers: Vec<_> = engine.of_project(&project.name).collect();
+    // What stands before a service goes after it, and the lock last.
+    containers.sort_by_key(|c| match c.role {
+        Role::Service | Role::Hook | Role::OneOff => 0,
+        Role::Relay => 1,
+        Role::Keeper => 2,
+    });
+    let containers = containers.into_iter().map(|c| Action::RemoveContainer {
+        service: None,
         container: c.name.clone(),
         id: c.id.clone(),
         volumes,
     });
-    let networks = project
-        .networks
-        .values()
-        .filter(|n| !n.external && engine.networks.contains(&n.name))
-        .map(|n| Action::RemoveNetwork { name: n.name.clone() });
-    let named = project
-        .volumes
-        .values()
-        .filter(|v| volumes && !v.external && engine.volumes.contains(&v.name))
-        .map(|v| Action::RemoveVolume { name: v.name.clone() });
+    let networks = project.networks.values().filter(|n| !n.external).map(|n| n.name.clone());
+    let (networks, others) = split(&project.name, networks, &engine.networks);
+    let mut notes: Vec<String> = others.iter().map(|name| foreign("network", name)).collect();
+    let named = project.volumes.values().filter(|v| !v.external).map(|v| v.name.clone());
+    let named = named.chain([keeper_name(&project.name)]).filter(|_| volumes);
+    let (named, others) = split(&project.name, named, &engine.volumes);
+    notes.extend(others.iter().map(|name| foreign("volume", name)));
+    let networks = networks.into_iter().map(|name| Action::RemoveNetwork { name });
+    let named = named.into_iter().map(|name| Action::RemoveVolume { name });
     let actions = containers.chain(networks).chain(named);
     Plan {
         host: host.to_owned(),
         operations: actions.map(|action| Operation { action, cause: Cause::Asked }).collect(),
+        running: BTreeMap::new(),
+        relays: BTreeMap::new(),
+        helper: String::new(),
         unchanged: Vec::new(),
-        notes: Vec::new(),
+        notes,
     }
+}
+
+/// Those of the names that the host has: with the project's label, and without it.
+fn split(
+    project: &str,
+    names: impl Iterator<Item = String>,
+    there: &BTreeMap<String, Owned>,
+) -> (Vec<String>, Vec<String>) {
+    let names = names.filter(|name| there.contains_key(name));
+    names.partition(|name| there[name].project.as_deref() == Some(project))
+}
+
+fn foreign(kind: &str, name: &str) -> String {
+    format!("{kind} {name} was not made for this project, and stays")
 }

@@ -1,8 +1,11 @@
 //! Plans as text, for a person. The same plan gives the same text.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
-use super::operation::{Action, Operation, Plan};
+use crate::compose::UpdateOrder;
+
+use super::operation::{Action, Downtime, Operation, Plan, Replacement};
 
 /// A size as a person reads it: `512 B`, `3.0 MB` (powers of 1000).
 pub fn bytes(count: u64) -> String {
@@ -20,7 +23,7 @@ pub fn bytes(count: u64) -> String {
 pub fn render(plan: &Plan) -> String {
     let mut text = format!("{}\n", plan.host);
     for operation in &plan.operations {
-        let _ = writeln!(text, "  {}", line(operation));
+        let _ = writeln!(text, "  {}", line(plan, operation));
     }
     for name in &plan.unchanged {
         let _ = writeln!(text, "  = {name}: unchanged");
@@ -28,20 +31,28 @@ pub fn render(plan: &Plan) -> String {
     for note in &plan.notes {
         let _ = writeln!(text, "  ! {note}");
     }
-    let _ = match plan.operations.len() {
-        0 => writeln!(text, "  nothing to do"),
-        1 => writeln!(text, "  1 operation"),
-        n => writeln!(text, "  {n} operations"),
-    };
+    let _ = writeln!(text, "  {}", closing(plan));
     text
 }
 
-/// One operation and its cause.
-fn line(operation: &Operation) -> String {
-    format!("{} ({})", what(&operation.action), operation.cause)
+fn closing(plan: &Plan) -> String {
+    let count = match plan.operations.len() {
+        0 => return "nothing to do".into(),
+        1 => "1 operation".to_owned(),
+        n => format!("{n} operations"),
+    };
+    match plan.bytes_to_send() {
+        0 => count,
+        send => format!("{count}, {} to send", bytes(send)),
+    }
 }
 
-fn what(action: &Action) -> String {
+/// One operation and its cause.
+fn line(plan: &Plan, operation: &Operation) -> String {
+    format!("{} ({})", what(plan, &operation.action), operation.cause)
+}
+
+fn what(plan: &Plan, action: &Action) -> String {
     match action {
         Action::InstallEngine => "+ install Docker from the host's own package archive".into(),
         Action::StartEngine => "+ start Docker".into(),
@@ -52,15 +63,67 @@ fn what(action: &Action) -> String {
         }
         Action::CreateNetwork { name, .. } => format!("+ create network {name}"),
         Action::CreateVolume { name, .. } => format!("+ create volume {name}"),
-        Action::CreateContainer { container, .. } => format!("+ create container {container}"),
-        Action::RecreateContainer { container, .. } => {
-            format!("~ recreate container {container}, stop-first")
+        Action::TagImage { reference, .. } => {
+            format!("~ tag image {}: the host holds it, nothing is sent", reference.familiar())
         }
+        Action::CreateKeeper { name } => format!("+ create keeper {name}, which holds lock, releases and files"),
+        Action::StoreFiles { configs, secrets } => format!("> store {}", files(configs, secrets)),
+        Action::RunHook { service, when, index, program } => {
+            format!("* run hooks.{}[{index}] of {service} ({program})", when.key())
+        }
+        Action::CreateContainer { container, .. } => format!("+ create container {container}"),
+        Action::ReplaceContainers { service, order, reason, downtime, delay, batch } => {
+            let relayed = plan.relays.contains_key(service);
+            let manner = manner(*order, reason.as_deref(), relayed);
+            format!("~ replace container {}: {manner}, {}{}", names(batch), gap(*downtime), pause(*delay))
+        }
+        Action::CreateRelay { relay, ports, replaces, downtime, .. } => {
+            let verb = if replaces.is_some() { "~ replace" } else { "+ create" };
+            let ports = if ports.is_empty() { String::new() } else { format!(" for {}", ports.join(", ")) };
+            let gap = if *downtime == Downtime::None { String::new() } else { format!(", {}", gap(*downtime)) };
+            format!("{verb} relay {relay}{ports}{gap}")
+        }
+        Action::SwitchRelay { service, relay } => format!("~ switch relay {relay} to the containers of {service}"),
+        Action::RetireRelay { relay, .. } => format!("- remove relay {relay}"),
         Action::StartContainer { container, .. } => format!("~ start container {container}"),
         Action::RemoveContainer { container, .. } => format!("- remove container {container}"),
         Action::RemoveNetwork { name } => format!("- remove network {name}"),
         Action::RemoveVolume { name } => format!("- remove volume {name} and what it holds"),
     }
+}
+
+fn names(batch: &[Replacement]) -> String {
+    let names: Vec<&str> = batch.iter().map(|r| r.container.as_str()).collect();
+    names.join(", ")
+}
+
+fn manner(order: UpdateOrder, reason: Option<&str>, relayed: bool) -> String {
+    match (order, reason) {
+        (UpdateOrder::StartFirst, _) if relayed => "start-first through a relay".into(),
+        (UpdateOrder::StartFirst, _) => "start-first".into(),
+        (UpdateOrder::StopFirst, Some(reason)) => format!("stop-first ({reason})"),
+        (UpdateOrder::StopFirst, None) => "stop-first".into(),
+    }
+}
+
+fn gap(downtime: Downtime) -> &'static str {
+    match downtime {
+        Downtime::None => "no gap",
+        Downtime::ByName => "by name: who asks for it by name may be refused for a moment",
+        Downtime::Ports => "gap of a second or two while its ports move",
+        Downtime::UntilHealthy => "gap until healthy",
+    }
+}
+
+fn pause(delay: Duration) -> String {
+    if delay.is_zero() { String::new() } else { format!(", after a pause of {} s", delay.as_secs_f64()) }
+}
+
+fn files(configs: &[String], secrets: &[String]) -> String {
+    let kinds = [("configs", configs), ("secrets", secrets)];
+    let named = kinds.iter().filter(|(_, keys)| !keys.is_empty());
+    let named: Vec<String> = named.map(|(kind, keys)| format!("{kind} {}", keys.join(", "))).collect();
+    named.join(" and ")
 }
 
 #[cfg(test)]

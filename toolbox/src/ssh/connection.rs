@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::channel::{Incoming, Overflow};
-use super::config::config;
+use super::config::{COMPRESSED, PLAIN, config};
 use super::handler::{SessionError, SessionHandler, SessionNotes, describe};
 use super::host_key::HostKeyPolicy;
 use super::tap::{Heard, Tap};
@@ -202,7 +202,8 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let notes = Arc::new(SessionNotes::default());
-        let config = Arc::new(config(&policy, timeouts));
+        let compression = if matches!(overflow, Overflow::Wait) { PLAIN } else { COMPRESSED };
+        let config = Arc::new(config(&policy, timeouts, compression));
         let (handler, over) = SessionHandler::new(policy, notes.clone());
         let (stream, heard) = Tap::new(stream);
         let handshake = connect_stream(config, stream, handler);

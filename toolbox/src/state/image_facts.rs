@@ -1,5 +1,7 @@
 //! What makes two images the same on different engines.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -24,6 +26,12 @@ pub struct ImageFacts {
     pub os: String,
     /// The architecture in Go's words, such as `amd64`.
     pub architecture: String,
+    /// `EXPOSE`: ports in the engine's words, such as `8080/tcp`.
+    pub exposed: BTreeSet<String>,
+    /// `VOLUME`: paths that get an anonymous volume.
+    pub volumes: BTreeSet<String>,
+    /// The image has a health check.
+    pub has_healthcheck: bool,
 }
 
 impl ImageFacts {
@@ -33,6 +41,9 @@ impl ImageFacts {
         let created = created.filter(|c| !c.starts_with("0001-01-01")).unwrap_or_default();
         Self {
             id,
+            exposed: keys(&config, "ExposedPorts"),
+            volumes: keys(&config, "Volumes"),
+            has_healthcheck: has_healthcheck(&config),
             layers,
             created: created.to_owned(),
             configuration: configuration_digest(config),
@@ -55,6 +66,20 @@ impl ImageFacts {
                 && self.created == other.created
                 && self.configuration == other.configuration)
     }
+}
+
+/// The entries of a set, which is an object with empty values or a list.
+fn keys(config: &Value, name: &str) -> BTreeSet<String> {
+    match &config[name] {
+        Value::Object(map) => map.keys().cloned().collect(),
+        Value::Array(list) => list.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+fn has_healthcheck(config: &Value) -> bool {
+    let test = config["Healthcheck"]["Test"].as_array();
+    test.is_some_and(|words| words.first().is_some_and(|word| word != "NONE"))
 }
 
 /// What decides how a container of the image runs (OCI image-spec, config.md, `config`, and Docker's additions).

@@ -35,10 +35,19 @@ pub struct EngineState {
     pub images: Vec<ObservedImage>,
     /// All containers, those of other projects too.
     pub containers: Vec<ObservedContainer>,
-    /// Names of all networks.
-    pub networks: BTreeSet<String>,
-    /// Names of all volumes.
-    pub volumes: BTreeSet<String>,
+    /// All networks by name.
+    pub networks: BTreeMap<String, Owned>,
+    /// All volumes by name.
+    pub volumes: BTreeMap<String, Owned>,
+}
+
+/// Whose a network or volume is, by its labels.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Owned {
+    /// Label `com.docker.compose.project`.
+    pub project: Option<String>,
+    /// Label `io.toolbox.hash`: what it was made from.
+    pub hash: Option<String>,
 }
 
 impl EngineState {
@@ -52,8 +61,8 @@ impl EngineState {
             data_root: "/var/lib/docker".into(),
             images: Vec::new(),
             containers: Vec::new(),
-            networks: BTreeSet::new(),
-            volumes: BTreeSet::new(),
+            networks: BTreeMap::new(),
+            volumes: BTreeMap::new(),
         }
     }
 
@@ -90,16 +99,75 @@ pub struct ObservedContainer {
     pub service: Option<String>,
     /// Label `com.docker.compose.config-hash`.
     pub config_hash: Option<String>,
+    /// Label `com.docker.compose.container-number`; 0 where there is none.
+    pub number: u32,
     /// Label `com.docker.compose.oneoff` is `True`: made by `docker compose run`.
     pub oneoff: bool,
+    /// Label `io.toolbox.role`.
+    pub role: Role,
+    /// Label `io.toolbox.service`: the service that a relay stands before.
+    pub relay_of: Option<String>,
+    /// Label `io.toolbox.hash`: what a relay or keeper was made from.
+    pub own_hash: Option<String>,
+    /// Label `io.toolbox.release`: the deploy that made it.
+    pub release: Option<String>,
+    /// Label `io.toolbox.fields`: field of the definition to the first 8 hex digits of its value's SHA-256.
+    pub fields: BTreeMap<String, String>,
+    /// What may be changed on a container that exists; only for containers of projects that toolbox made.
+    pub live: Option<Live>,
+    /// Label `com.docker.compose.version`: who made it.
+    pub made_by: Option<String>,
+    /// Whom a relay sends to, by the first 12 digits of their ids; only for relays.
+    pub relay_targets: Option<BTreeSet<String>>,
+    /// TCP ports that a relay listens on; only for relays that say so.
+    pub relay_listen: Option<BTreeSet<u16>>,
+    /// When it was created, in seconds of the Unix epoch.
+    pub created: i64,
     /// The engine's id of the image it was made from.
     pub image_id: String,
     /// `created`, `running`, `restarting`, `exited`, `paused`, `dead` …
     pub state: String,
     /// The engine's own words: `Up 2 minutes (healthy)`.
     pub status: String,
+    /// Paths of the host that it sees as bind mounts.
+    pub binds: BTreeSet<String>,
     /// TCP ports of the host that it publishes.
     pub published: BTreeMap<u16, u16>,
+}
+
+/// What a container of a project is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Role {
+    /// A service's; also where there is no label.
+    #[default]
+    Service,
+    /// It owns a service's ports and names.
+    Relay,
+    /// It holds the project's volume for files and releases.
+    Keeper,
+    /// It runs a hook's command.
+    Hook,
+    /// It runs a command for a person.
+    OneOff,
+}
+
+/// Settings that can be changed while a container exists (`docker update`, `docker network connect`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Live {
+    /// The restart policy in the engine's words: `unless-stopped`, `on-failure:3`; `no`.
+    pub restart: String,
+    /// Memory limit in bytes; 0 is none.
+    pub memory: i64,
+    /// CPU limit in billionths of a CPU; 0 is none.
+    pub nano_cpus: i64,
+    /// Limit of processes; 0 or -1 is none.
+    pub pids_limit: i64,
+    /// Names of the networks that it is connected to, or its network mode alone.
+    pub networks: BTreeSet<String>,
+    /// `None` without a health check; else `starting`, `healthy` or `unhealthy`.
+    pub health: Option<String>,
+    /// When it was started last, RFC 3339.
+    pub started: String,
 }
 
 impl ObservedContainer {
@@ -107,4 +175,28 @@ impl ObservedContainer {
     pub fn is_running(&self) -> bool {
         self.state == "running"
     }
+
+    /// The beginning of its id, by which relays and parked names call it.
+    pub fn short_id(&self) -> &str {
+        short_id(&self.id)
+    }
+
+    /// `None` without a health check; else `starting`, `healthy` or `unhealthy`.
+    pub fn health(&self) -> Option<&str> {
+        if let Some(live) = &self.live {
+            return live.health.as_deref();
+        }
+        let words = [("(healthy)", "healthy"), ("(unhealthy)", "unhealthy"), ("(health: starting)", "starting")];
+        words.into_iter().find(|(end, _)| self.status.ends_with(end)).map(|(_, word)| word)
+    }
+
+    /// It runs, and its health check has nothing against it.
+    pub fn is_well(&self) -> bool {
+        self.is_running() && self.health().is_none_or(|health| health == "healthy")
+    }
+}
+
+/// The first 12 digits of an engine's id.
+pub fn short_id(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
 }

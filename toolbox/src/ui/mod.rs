@@ -3,17 +3,23 @@
 //! Rules: standard output is data (plans, status, recaps); standard error is for people (steps, progress, errors).
 //! Bars only on a terminal; meaning never hangs on colour; `NO_COLOR` and `--quiet` are honoured.
 
+mod log_lines;
 mod progress;
+mod raw_terminal;
 mod recap;
 mod table;
 mod terminal;
+mod writer;
 
 use std::io::{IsTerminal as _, Write as _};
 
+pub use log_lines::{LogLines, LogStyle};
 pub use progress::watch;
+pub use raw_terminal::{RawTerminal, has_terminal, input, restore_terminal, terminal_size};
 pub use recap::{HostOutcome, Outcome};
 pub use table::table;
 pub use terminal::Terminal;
+pub use writer::{Closed, Writer, Writing};
 
 /// How much is shown, and whether in colour.
 #[derive(Debug, Clone, Copy)]

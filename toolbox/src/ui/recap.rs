@@ -29,6 +29,10 @@ pub enum Outcome {
     FailedUntouched,
     /// It failed, and the containers are as they were.
     FailedRolledBack,
+    /// It changed well and was brought back, because another host failed.
+    RolledBack,
+    /// It changed well, and the release could not be put on record.
+    FailedUnrecorded,
     /// It failed, and so did the way back.
     FailedBroken,
     /// It failed half-way and goes on from there when it is run again.
@@ -44,6 +48,8 @@ impl Outcome {
             Self::Untouched => "not touched",
             Self::FailedUntouched => "failed, nothing changed",
             Self::FailedRolledBack => "failed, rolled back",
+            Self::RolledBack => "rolled back with the others",
+            Self::FailedUnrecorded => "done, but not on record",
             Self::FailedBroken => "FAILED, ROLL BACK FAILED",
             Self::FailedIncomplete => "failed, run it again",
             Self::Interrupted => "interrupted",
@@ -55,7 +61,7 @@ impl HostOutcome {
     /// The recap of all hosts as a table.
     pub fn recap(outcomes: &[Self]) -> String {
         let rows = outcomes.iter().map(|o| {
-            let failed = usize::from(!matches!(o.outcome, Outcome::Ok | Outcome::Untouched));
+            let failed = usize::from(!matches!(o.outcome, Outcome::Ok | Outcome::Untouched | Outcome::RolledBack));
             vec![
                 o.host.clone(),
                 format!("changed={}", o.changed),

@@ -119,7 +119,7 @@ fn user_without_rights_on_the_engine_and_without_sudo_is_told_how_to_get_them() 
         .exits(1)
         .error(&["vm: user visitor may not use the container engine and cannot become root by sudo"])
         .hint(&["usermod -aG docker visitor"]);
-    assert!(setting.machine.engine().containers(&setting.project.name).is_empty());
+    assert!(setting.machine.engine().all_containers(&setting.project.name).is_empty());
 }
 
 const WITHOUT_DOCKER: Kind = Kind { engine: State::Absent, ..READY };
@@ -178,7 +178,7 @@ fn port_that_a_container_of_another_project_publishes_is_named_with_the_containe
         .exits(2)
         .error(&["vm: service web: port 8080 is taken on the host by container", &setting.project.container("web")])
         .hint(&["stop that container"]);
-    assert!(setting.machine.engine().containers(&other.name).is_empty());
+    assert!(setting.machine.engine().all_containers(&other.name).is_empty());
     setting.runs_only(&earlier);
 }
 

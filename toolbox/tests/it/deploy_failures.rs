@@ -47,7 +47,7 @@ fn unhealthy_version_is_rolled_back_and_its_health_check_is_quoted() {
     fails_and_rolls_back(
         "unhealthy",
         UNHEALTHY,
-        &["it is unhealthy: the database is away", "listening"],
+        &["it is unhealthy", "its last health check said", "the database is away", "listening"],
         &["fix the service"],
     );
 }
@@ -70,7 +70,7 @@ fn version_whose_url_does_not_answer_well_is_rolled_back() {
         "    environment:\n      STATUS: 503 Service Unavailable\n      GREETING: closed\n    \
          x-toolbox:\n      verify: http://127.0.0.1:8080/\n",
         &["service web: http://127.0.0.1:8080/ does not answer well: 503 Service Unavailable closed"],
-        &["docker logs"],
+        &["toolbox logs web"],
     );
 }
 

@@ -15,13 +15,15 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// The engine of this machine; `None`, said on stderr, where `TOOLBOX_TEST_ENGINE` does not allow its use.
+    /// The engine of this machine, or the one whose socket `TOOLBOX_TEST_ENGINE` names by an absolute path; `None`,
+    /// said on stderr, where that variable is not set and does not allow its use.
     pub(crate) fn for_test(test: &str) -> Option<Self> {
-        if std::env::var_os("TOOLBOX_TEST_ENGINE").is_none() {
+        let Some(value) = std::env::var_os("TOOLBOX_TEST_ENGINE") else {
             eprintln!("{test}: not run, TOOLBOX_TEST_ENGINE is not set");
             return None;
-        }
-        Some(Self::at(Path::new("/var/run/docker.sock")))
+        };
+        let socket = Path::new(&value);
+        Some(Self::at(if socket.is_absolute() { socket } else { Path::new("/var/run/docker.sock") }))
     }
 
     /// The engine behind this socket.
@@ -30,7 +32,13 @@ impl Engine {
         Self { socket }
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.socket.clone()
+    }
+
+    /// The `docker` command with these arguments; not started yet.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("docker");
         command.args(arguments).env("DOCKER_HOST", format!("unix://{}", self.socket.display()));
         command
@@ -56,11 +64,20 @@ impl Engine {
         serde_json::from_str::<Value>(&text).unwrap()[0].take()
     }
 
-    /// Names and states of the project's containers, sorted.
+    /// Names and states of the containers of the project's services, sorted.
     pub(crate) fn containers(&self, project: &str) -> Vec<String> {
-        let filter = format!("label=com.docker.compose.project={project}");
-        let format = "{{.Names}} {{.State}}";
-        let listed = self.docker(&["ps", "--all", "--filter", &filter, "--format", format]);
+        self.listed(project, &["--filter=label=io.toolbox.role=service"])
+    }
+
+    /// The same of all of the project's containers: its keeper, relays and whatever runs once, too.
+    pub(crate) fn all_containers(&self, project: &str) -> Vec<String> {
+        self.listed(project, &[])
+    }
+
+    fn listed(&self, project: &str, filters: &[&str]) -> Vec<String> {
+        let filter = format!("--filter=label=com.docker.compose.project={project}");
+        let arguments = ["ps", "--all", "--format={{.Names}} {{.State}}", &filter];
+        let listed = self.docker(&[&arguments, filters].concat());
         let mut lines: Vec<String> = listed.lines().map(str::to_owned).collect();
         lines.sort();
         lines
@@ -167,7 +184,7 @@ pub(crate) fn archive_with(name: &str, files: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 /// In Go's words.
-fn architecture() -> &'static str {
+pub(crate) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -190,18 +207,21 @@ pub(crate) fn tarball(files: &[(&str, &[u8])]) -> Vec<u8> {
 /// The service's program, static, compiled once for all tests.
 pub(crate) fn service() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        // Whole under its name at once, also where another run of the tests does the same.
-        let (program, made) = (directory.join("service"), directory.join(format!("service-{}", std::process::id())));
-        let compiled = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
-            .args(["--edition", "2024", "-C", "opt-level=s", "-C", "strip=symbols"])
-            .args(["-C", "target-feature=+crt-static", "-C", "panic=abort", "-o"])
-            .arg(&made)
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fixture/service.rs"))
-            .status();
-        assert!(compiled.expect("rustc is there").success());
-        fs::rename(made, &program).unwrap();
-        program
-    })
+    PROGRAM.get_or_init(|| compiled("service"))
+}
+
+/// The static program made from the file of this name in `fixture/`.
+pub(crate) fn compiled(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    // Whole under its name at once, also where another run of the tests does the same.
+    let (program, made) = (directory.join(name), directory.join(format!("{name}-{}", std::process::id())));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/it/fixture/{name}.rs"));
+    let status = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+        .args(["--edition", "2024", "-C", "opt-level=s", "-C", "strip=symbols"])
+        .args(["-C", "target-feature=+crt-static", "-C", "panic=abort", "-o"])
+        .args([&made, &source])
+        .status();
+    assert!(status.expect("rustc is there").success());
+    fs::rename(made, &program).unwrap();
+    program
 }

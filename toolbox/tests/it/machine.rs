@@ -1,4 +1,4 @@
-//! A machine of its own for tests: sshd on port 22 of its own loopback, its own container engine with its own images.
+//! A machine of its own for tests: sshd on port 22 of its own network, its own container engine with its own images.
 //!
 //! It is made from this machine by namespaces and an overlay over the root file system (`machine.sh`), so that nothing
 //! that happens in it (users, packages, containers, ports) touches this machine, and it ends with the test. Needs root,
@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -39,6 +40,9 @@ pub(crate) enum State {
     /// Not installed.
     Absent,
 }
+
+/// Where a machine sees the one that it was joined with.
+pub(crate) const NEIGHBOUR: &str = "192.0.2.2";
 
 /// The engine runs and has room.
 pub(crate) const READY: Kind = Kind { data: "/var/lib/docker", disk: "512m", engine: State::Running, hidden: &[] };
@@ -83,13 +87,53 @@ impl Machine {
 
     /// What to put before a command so that it sees the machine's network, and nothing else of it.
     pub(crate) fn network(&self) -> Vec<String> {
-        let namespace = format!("--net=/proc/{}/ns/net", self.child.id());
-        vec!["nsenter".into(), namespace]
+        vec!["nsenter".into(), format!("--net={}", self.namespace())]
+    }
+
+    /// Where its network can be entered.
+    pub(crate) fn namespace(&self) -> String {
+        format!("/proc/{}/ns/net", self.child.id())
     }
 
     /// A line of known_hosts that trusts the machine.
     pub(crate) fn known_hosts(&self) -> String {
         format!("127.0.0.1 {}\n", self.host_key.public_without_comment())
+    }
+
+    /// Lays a cable to another machine, which lets the users of this one in; it is at [`NEIGHBOUR`] from here.
+    pub(crate) fn joins(&self, other: &Self) {
+        let ends = [(self, "192.0.2.1/30", "east"), (other, "192.0.2.2/30", "west")];
+        let [here, there] = ends.map(|(machine, _, _)| machine.child.id().to_string());
+        run(&["ip", "link", "add", "east", "netns", &here, "type", "veth", "peer", "name", "west", "netns", &there]);
+        for (machine, address, device) in ends {
+            let network = machine.network();
+            let within = [network[0].as_str(), network[1].as_str(), "ip"];
+            run(&[&within[..], &["address", "add", address, "dev", device]].concat());
+            run(&[&within[..], &["link", "set", device, "up"]].concat());
+        }
+        fs::write(other.directory.path().join("authorized_keys"), &self.key.public).unwrap();
+    }
+
+    /// Kills the machine's processes whose command line begins with this; at least one must be there.
+    pub(crate) fn kill(&self, command: &str) {
+        let network = fs::read_link(self.namespace()).unwrap();
+        let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+        let ours = processes.filter(|path| fs::read_link(path.join("ns/net")).is_ok_and(|n| n == network));
+        let named = |path: &PathBuf| fs::read(path.join("cmdline")).is_ok_and(|c| c.starts_with(command.as_bytes()));
+        let ids: Vec<String> = ours.filter(named).map(|p| p.file_name().unwrap().display().to_string()).collect();
+        assert!(!ids.is_empty(), "no process {command}");
+        let ids = ids.iter().map(String::as_str);
+        run(&["kill", "-s", "KILL"].into_iter().chain(ids).collect::<Vec<_>>());
+    }
+
+    /// Kills the engine, and waits until it listens again.
+    pub(crate) fn restart_engine(&self) {
+        let listens = || self.log.lock().unwrap().matches("API listen on").count();
+        let before = listens();
+        self.kill("dockerd");
+        while listens() < before + 2 {
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Something else that listens on this port of the machine, when it does so.
@@ -118,6 +162,11 @@ impl Drop for Machine {
             eprintln!("{}", lines.join("\n"));
         }
     }
+}
+
+fn run(command: &[&str]) {
+    let status = Command::new(command[0]).args(&command[1..]).status();
+    assert!(status.unwrap().success(), "{command:?}");
 }
 
 fn namespaces() -> bool {
@@ -178,7 +227,7 @@ fn sshd_config(directory: &Path) -> String {
     let file = |name: &str| PathBuf::from(directory).join(name).display().to_string();
     let (host_key, authorized) = (file("host"), file("authorized_keys"));
     format!(
-        "ListenAddress 127.0.0.1:22\nHostKey {host_key}\nAuthorizedKeysFile {authorized}\nPidFile none\n\
+        "ListenAddress 0.0.0.0:22\nHostKey {host_key}\nAuthorizedKeysFile {authorized}\nPidFile none\n\
          StrictModes no\nUsePAM no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n\
          KbdInteractiveAuthentication no\n"
     )

@@ -50,8 +50,11 @@ inside() {
     [ ! -e /etc/init.d/docker ] || sed -i 's/^\([[:space:]]*\)ulimit /\1: ulimit /' /etc/init.d/docker
     /usr/sbin/sshd -D -e -f "$directory/sshd_config" &
     if [ "$engine" = running ]; then
-        dockerd --config-file "$directory/daemon.json" \
-            -H unix:///run/docker.sock -H "unix://$directory/docker.sock" &
+        # It comes back when it ends, as a host's service manager sees to.
+        while :; do
+            dockerd --config-file "$directory/daemon.json" \
+                -H unix:///run/docker.sock -H "unix://$directory/docker.sock" || :
+        done &
     fi
     wait
 }

@@ -1,7 +1,7 @@
 //! A project directory for tests, and the real program run in it.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -102,16 +102,19 @@ impl Project {
         let words = self.before.iter().map(String::as_str);
         let mut words = words.chain(before.iter().copied()).chain([env!("CARGO_BIN_EXE_toolbox")]);
         let mut command = Command::new(words.next().unwrap());
-        command.args(words).args(arguments);
+        command.args(words);
+        // Before the verb: what stands after it may be another program's.
         if let Some(key) = &self.key {
             command.arg("--key").arg(key);
         }
         command
             .args(["--project-name", &self.name])
+            .args(arguments)
             .current_dir(self.directory.path())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("HOME", self.directory.path())
+            .envs(std::env::var_os("TOOLBOX_RELAY").map(|path| ("TOOLBOX_RELAY", path)))
             .envs(self.environment.iter().map(|(n, v)| (n, v)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -119,7 +122,7 @@ impl Project {
         command
     }
 
-    /// Runs the program to its end, which comes within a minute.
+    /// Runs the program to its end, which comes within three minutes, also where images of some size are sent.
     pub(crate) fn toolbox(&self, arguments: &[&str]) -> Run {
         self.toolbox_reading(arguments, b"")
     }
@@ -127,7 +130,7 @@ impl Project {
     /// The same with something on its standard input.
     pub(crate) fn toolbox_reading(&self, arguments: &[&str], input: &[u8]) -> Run {
         // Without a terminal nobody can be asked, as in CI.
-        let mut command = self.command(arguments, &["setsid", "--wait", "timeout", "-k5", "60"]);
+        let mut command = self.command(arguments, &["setsid", "--wait", "timeout", "-k5", "180"]);
         let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
         // A program that has failed before it read everything closes the pipe.
         let _ = child.stdin.take().unwrap().write_all(input);
@@ -137,22 +140,52 @@ impl Project {
     /// Starts the program.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
         let child = self.command(arguments, &[]).spawn().unwrap();
-        Running { child: Some(child) }
+        Running { child: Some(child), said: Vec::new() }
     }
 }
 
 /// The program, running.
 pub(crate) struct Running {
     child: Option<Child>,
+    /// What was read of its standard error.
+    said: Vec<u8>,
 }
 
 impl Running {
+    /// Reads on until this stands in a line on its standard error, and returns that line.
+    #[track_caller]
+    pub(crate) fn says(&mut self, text: &str) -> String {
+        let stderr = self.child.as_mut().unwrap().stderr.as_mut().unwrap();
+        loop {
+            let start = self.said.len();
+            // Byte by byte: what comes after the line is for others.
+            while self.said[start..].last() != Some(&b'\n') {
+                let mut byte = [0];
+                let read = stderr.read(&mut byte).unwrap();
+                assert!(read > 0, "it ended without {text:?}: {}", String::from_utf8_lossy(&self.said));
+                self.said.push(byte[0]);
+            }
+            let line = String::from_utf8_lossy(&self.said[start..]);
+            if line.contains(text) {
+                return line.into_owned();
+            }
+        }
+    }
+
     /// Sends it a signal and gives what became of it.
-    pub(crate) fn end_with(mut self, signal: &str) -> Run {
-        let child = self.child.take().unwrap();
-        let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
+    pub(crate) fn end_with(self, signal: &str) -> Run {
+        let id = self.child.as_ref().unwrap().id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &id]).status();
         assert!(sent.unwrap().success());
-        Run::of(child.wait_with_output().unwrap())
+        self.ends()
+    }
+
+    /// Waits for its end and gives what became of it.
+    pub(crate) fn ends(mut self) -> Run {
+        let mut output = self.child.take().unwrap().wait_with_output().unwrap();
+        self.said.append(&mut output.stderr);
+        output.stderr = std::mem::take(&mut self.said);
+        Run::of(output)
     }
 }
 
@@ -167,13 +200,14 @@ impl Drop for Running {
 
 /// How the program ended, and all that it wrote.
 pub(crate) struct Run {
-    status: Option<i32>,
+    pub(crate) status: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
 impl Run {
-    fn of(output: Output) -> Self {
+    /// Of a command that has ended.
+    pub(crate) fn of(output: Output) -> Self {
         Self {
             status: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),

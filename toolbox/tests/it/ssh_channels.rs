@@ -104,6 +104,20 @@ async fn a_stream_from_a_command_that_fails_says_why() {
 }
 
 #[tokio::test]
+async fn a_compressed_connection_goes_on_with_new_keys() {
+    let line = line(&["RekeyLimit 1M", "Compression yes"]).await;
+    let noise = line.sshd.path("noise");
+    // What cannot be compressed counts whole, so that new keys are agreed on several times.
+    let command = format!("head -c 8000000 /dev/urandom | tee {}", quote(noise.to_str().unwrap()));
+    let mut stream = line.connection.exec_stream(&command).await.unwrap();
+    let mut read = Vec::new();
+    soon(stream.read_to_end(&mut read)).await.unwrap();
+    assert!(read == std::fs::read(noise).unwrap(), "{} bytes, others than were sent", read.len());
+    let stream = line.connection.exec_stream("cat; printf '|the end'").await.unwrap();
+    assert_eq!(soon(round_trip(stream, 8 << 20)).await, b"|the end");
+}
+
+#[tokio::test]
 async fn a_command_stream_closes_one_direction_at_a_time() {
     let line = line(&[]).await;
     let stream = line.connection.exec_stream("cat; printf '|after the end of input'").await.unwrap();

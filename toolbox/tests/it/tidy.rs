@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules and their rings: a module imports from its own ring and below.
-const RINGS: [(&str, u8); 12] = [
+const RINGS: [(&str, u8); 13] = [
     ("cli", 4),
     ("ui", 4),
     ("apply", 3),
@@ -15,6 +15,7 @@ const RINGS: [(&str, u8); 12] = [
     ("state", 2),
     ("compose", 1),
     ("inventory", 1),
+    ("release", 1),
     ("image", 0),
     ("yaml", 0),
 ];
@@ -141,7 +142,8 @@ fn files_are_short_and_say_what_they_are() {
 #[test]
 fn only_ui_writes_to_the_terminal() {
     let mut wrong = Vec::new();
-    for source in sources().into_iter().filter(|s| s.module != "ui") {
+    let is_test = |s: &Source| s.path.to_string_lossy().contains("tests");
+    for source in sources().into_iter().filter(|s| s.module != "ui" && !is_test(s)) {
         if code(&source).any(|line| ["println!(", "print!(", "eprintln!(", "eprint!("].iter().any(|m| line.contains(m)))
         {
             wrong.push(source.path.display().to_string());

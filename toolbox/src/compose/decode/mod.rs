@@ -18,6 +18,8 @@ mod service;
 mod shared;
 mod values;
 
+pub use values::{duration, words};
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 /// A duration such as `1m30s` or `1.5s`; units h, m, s, ms, us, ns.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// A text that says what is understood.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is no duration; write 90s, 1m30s or 500ms");
     if text == "0" {
         return Ok(Duration::ZERO);
@@ -83,7 +86,10 @@ fn scaled(number: &str, scale: u128) -> Option<u128> {
 }
 
 /// Splits a command as a shell would, without expanding anything.
-pub(super) fn words(text: &str) -> Result<Vec<String>, String> {
+///
+/// # Errors
+/// A quote that is not closed, or a backslash at the end.
+pub fn words(text: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut chars = text.chars();

@@ -123,7 +123,7 @@ fn a_missing_file_of_a_service_under_another_profile_is_no_problem() {
 fn the_fingerprint_follows_content_place_and_owner_and_not_the_name() {
     let hash = |mount: &str, key: &str, content: &str| {
         let project = loaded(&format!("{APP}    configs: [{mount}]\nconfigs: {{{key}: {{content: {content}}}}}\n"));
-        project.services["app"].config_hash(&project)
+        serde_json::to_string(&project.services["app"].canonical(&project)).unwrap()
     };
     let base = hash("{source: a, target: /t}", "a", "one");
     assert_eq!(base, hash("{source: b, target: /t}", "b", "one"));

@@ -134,7 +134,7 @@ fn files_that_cannot_be_read_are_named() {
 
 fn hash(text: &str) -> String {
     let project = loaded(text);
-    project.services["web"].config_hash(&project)
+    serde_json::to_string(&project.services["web"].canonical(&project)).unwrap()
 }
 
 const BASE: &str = "image: i\ncap_add: [A, B]\nenvironment: {X: '1'}\nvolumes: ['v:/v']\nnetworks: [n]";
@@ -148,7 +148,6 @@ fn with(body: &str, rest: &str) -> String {
 fn the_fingerprint_is_stable_and_ignores_what_makes_no_container() {
     let rest = "volumes: {v: }\nnetworks: {n: }\n";
     let base = hash(&with(BASE, rest));
-    assert_eq!(base.len(), 64);
     for (body, rest) in [
         (BASE.to_owned(), rest),
         (BASE.replace("[A, B]", "[B, A]"), rest),

@@ -5,6 +5,7 @@ mod rollout;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
+use super::alone::bind_the_same;
 use super::model::{Protocol, PublishedPort, Service};
 use super::order;
 use crate::yaml::{Node, Problem, Sink};
@@ -50,7 +51,8 @@ pub(super) fn ports(ports: &BTreeMap<String, Vec<NotedPort>>, services: &Service
                 continue;
             };
             let others = claims.entry((published, port.protocol)).or_default();
-            let meets = |(other, ip): &&Claim<'_>| overlap(*ip, port.host_ip) && share_hosts(services, other, name);
+            let meets =
+                |(other, ip): &&Claim<'_>| bind_the_same(*ip, port.host_ip) && share_hosts(services, other, name);
             if let Some((other, _)) = others.iter().find(meets) {
                 let protocol = port.protocol.as_str();
                 let message = format!("the port {published}/{protocol} is published already by the service {other:?}");
@@ -66,13 +68,6 @@ fn share_hosts(services: &Services, one: &str, other: &str) -> bool {
     let hosts = |name: &str| services.get(name).map_or(&[][..], |service| &service.toolbox.hosts);
     let (one, other) = (hosts(one), hosts(other));
     one.is_empty() || other.is_empty() || one.iter().any(|host| other.contains(host))
-}
-
-fn overlap(a: Option<IpAddr>, b: Option<IpAddr>) -> bool {
-    match (a, b) {
-        (Some(a), Some(b)) => a == b || (a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified())),
-        _ => true,
-    }
 }
 
 /// Refuses one explicit container name for two services.

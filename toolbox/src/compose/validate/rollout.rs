@@ -1,13 +1,14 @@
 //! Whether a service can be replaced, and run several times, as its file asks.
 
 use super::{Services, field};
-use crate::compose::model::{MountSource, Protocol, Service, UpdateOrder};
+use crate::compose::alone::runs_alone;
+use crate::compose::model::{Service, UpdateOrder};
 use crate::yaml::{Node, Sink};
 
 /// Refuses `order: start-first` and `replicas` where something else of the service rules them out.
 pub(super) fn check(services: &Services, root: &Node, sink: &Sink) {
     for service in services.values() {
-        let alone = stands_alone(services, service);
+        let alone = runs_alone(services, service);
         for key in ["update_config", "rollback_config"] {
             start_first(service, key, alone.as_deref(), root, sink);
         }
@@ -15,33 +16,6 @@ pub(super) fn check(services: &Services, root: &Node, sink: &Sink) {
             several(service, alone.as_deref(), root, sink);
         }
     }
-}
-
-/// Why two containers of the service cannot run side by side, whatever its file asks.
-fn stands_alone(services: &Services, service: &Service) -> Option<String> {
-    let datagrams = service.ports.iter().any(|port| port.protocol != Protocol::Tcp)
-        || service.expose.iter().any(|port| port.protocol != Protocol::Tcp);
-    if service.container_name.is_some() {
-        return Some("container_name, which only one container can have".into());
-    }
-    if service.network_mode.is_some() {
-        return Some("network_mode, under which nothing can stand before the container".into());
-    }
-    if let Some((other, key)) = guest(services, &service.name) {
-        return Some(format!("{key} of the service {other:?}, which shares its namespace"));
-    }
-    datagrams.then(|| "a port that is not TCP, which cannot be handed over".to_owned())
-}
-
-/// A service in a namespace of `name`, with the key that says so.
-fn guest<'a>(services: &'a Services, name: &str) -> Option<(&'a str, &'static str)> {
-    services.iter().find_map(|(other, service)| {
-        let modes = [("network_mode", &service.network_mode), ("pid", &service.pid), ("ipc", &service.ipc)];
-        let shares = |mode: &Option<String>| {
-            mode.as_deref().and_then(|mode| mode.strip_prefix("service:")).is_some_and(|host| host == name)
-        };
-        modes.into_iter().find(|(_, mode)| shares(mode)).map(|(key, _)| (other.as_str(), key))
-    })
 }
 
 fn start_first(service: &Service, key: &str, alone: Option<&str>, root: &Node, sink: &Sink) {
@@ -69,7 +43,7 @@ fn several(service: &Service, alone: Option<&str>, root: &Node, sink: &Sink) {
     let one_by_one = alone.map(str::to_owned).or_else(|| stop_first(service));
     if let (Some(port), Some(reason)) = (fixed, one_by_one) {
         let message = format!("{count} containers cannot share the published port {port}");
-        sink.report_hint(node, message, format!("no relay can own it because of {reason}"));
+        sink.report_hint(node, message, format!("no relay can own it: {reason}"));
     }
 }
 
@@ -79,12 +53,8 @@ fn stop_first(service: &Service) -> Option<String> {
         Some(UpdateOrder::StopFirst) => Some("update_config.order: stop-first".into()),
         Some(UpdateOrder::StartFirst) => None,
         None => {
-            let written = |source: &MountSource| !matches!(source, MountSource::Tmpfs { .. });
-            let mount = service.mounts.iter().find(|mount| !mount.read_only && written(&mount.source))?;
-            Some(format!(
-                "the writable mount at {}; write update_config.order: start-first if it may be shared",
-                mount.target
-            ))
+            let reason = service.one_writer()?;
+            Some(format!("{reason}; write update_config.order: start-first if it may have several"))
         }
     }
 }

@@ -1,0 +1,159 @@
+//! A project's lock on one host: no two deploys of it interleave there.
+//!
+//! Contract: the lock is a file lock that a process of the keeper holds as long as its standard input lives, which ends
+//! with our connection: a deployer that is killed or cut off frees it, and nothing is left to be cleaned up. [`Lock`]
+//! keeps it alive until it is released or dropped, and tells when it is lost.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::engine::{Engine, EngineError, ExecStream};
+use crate::release::ReleaseId;
+
+/// Far below the silence after which the keeper frees the lock, which is 60 s.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How long an answer may take on its way, beside the time that was asked for.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Nobody waits longer.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+/// More of an answer is not read, bytes.
+const MOST: usize = 64 * 1024;
+
+type Output = BoxStream<'static, Result<(bool, Bytes), EngineError>>;
+
+/// Why the lock is not ours.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Somebody else has it.
+    #[error("{who} is deploying this project to this host since {since}")]
+    Held {
+        /// Who, as that toolbox said.
+        who: String,
+        /// Since when, RFC 3339.
+        since: String,
+    },
+    /// The engine refused.
+    #[error("taking the project's lock: {0}")]
+    Engine(#[from] EngineError),
+    /// The keeper gave no answer that can be understood.
+    #[error("taking the project's lock: the keeper did not answer: {0}")]
+    NoAnswer(String),
+}
+
+impl LockError {
+    /// The next step.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Held { .. } => Some("wait for it: deploy --lock-wait SECONDS".into()),
+            Self::Engine(error) => error.hint(),
+            Self::NoAnswer(_) => Some("deploy again; a keeper that does not run is started then".into()),
+        }
+    }
+}
+
+/// The lock, while it lives. Dropping it frees it, too.
+#[derive(Debug)]
+pub struct Lock {
+    lost: watch::Receiver<bool>,
+    release: oneshot::Sender<()>,
+    holding: JoinHandle<()>,
+}
+
+impl Lock {
+    /// Turns true when the lock was lost: whoever works under it must stop.
+    pub fn lost(&self) -> watch::Receiver<bool> {
+        self.lost.clone()
+    }
+
+    /// Gives the lock back, and waits until the host knows.
+    pub async fn release(self) {
+        drop(self.release);
+        let _ = self.holding.await;
+    }
+}
+
+/// Takes the lock of the project whose keeper this is, for `who`; waits for it up to `wait`, a week at most.
+///
+/// # Errors
+/// [`LockError::Held`] where somebody else has it all that time.
+pub async fn acquire<E: Engine>(engine: &E, keeper: &str, who: &str, wait: Duration) -> Result<Lock, LockError> {
+    let command = ["/toolbox-relay".to_owned(), "lock".to_owned()];
+    let mut stream = engine.exec_stream(keeper, &command).await?;
+    let since = ReleaseId::at(SystemTime::now()).rfc3339();
+    let wait = wait.min(LONGEST);
+    let claim =
+        json!({ "who": who, "since": since, "wait_ms": wait.as_secs() * 1000 + u64::from(wait.subsec_millis()) });
+    // Where that fails the output ends too, and says why.
+    let _ = stream.input.write_all(format!("{claim}\n").as_bytes()).await;
+    let answer = timeout(wait + PATIENCE, answer(&mut stream.output)).await;
+    let answer = answer.map_err(|_| LockError::NoAnswer("it took too long".into()))??;
+    if !answer.locked {
+        let unknown = || "somebody".to_owned();
+        let (who, since) = (answer.who.unwrap_or_else(unknown), answer.since.unwrap_or_else(|| "now".into()));
+        return Err(LockError::Held { who, since });
+    }
+    let (lost_sender, lost) = watch::channel(false);
+    let (release, released) = oneshot::channel();
+    let holding = tokio::spawn(hold(stream, lost_sender, released));
+    Ok(Lock { lost, release, holding })
+}
+
+#[derive(Debug, Deserialize)]
+struct Answer {
+    locked: bool,
+    who: Option<String>,
+    since: Option<String>,
+}
+
+/// The first line that the command writes.
+async fn answer(output: &mut Output) -> Result<Answer, LockError> {
+    let (mut line, mut errors) = (Vec::new(), Vec::new());
+    while let Some(chunk) = output.next().await {
+        let (is_error, bytes) = chunk?;
+        let into = if is_error { &mut errors } else { &mut line };
+        into.extend_from_slice(&bytes[..bytes.len().min(MOST - into.len().min(MOST))]);
+        if let Some(end) = line.iter().position(|byte| *byte == b'\n') {
+            let line = &line[..end];
+            return serde_json::from_slice(line).map_err(|_| LockError::NoAnswer(text(line)));
+        }
+    }
+    line.append(&mut errors);
+    Err(LockError::NoAnswer(text(&line)))
+}
+
+fn text(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    if text.trim().is_empty() { "it ended without a word".into() } else { text.trim().to_owned() }
+}
+
+/// Keeps the lock until it is given back or the command ends.
+async fn hold(stream: ExecStream, lost: watch::Sender<bool>, mut released: oneshot::Receiver<()>) {
+    let ExecStream { mut input, mut output, .. } = stream;
+    let mut heartbeat = interval(HEARTBEAT);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = &mut released => break,
+            _ = heartbeat.tick() => {
+                // Where that fails the output ends too.
+                let _ = input.write_all(b"\n").await;
+            }
+            said = output.next() => if !matches!(said, Some(Ok(_))) {
+                let _ = lost.send(true);
+                return;
+            },
+        }
+    }
+    drop(input);
+    let ended = async { while let Some(Ok(_)) = output.next().await {} };
+    let _ = timeout(PATIENCE, ended).await;
+}

@@ -1,0 +1,313 @@
+//! One host's way through its plan.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::Semaphore;
+
+use crate::apply::{
+    ApplyError, Containers, Events, HostSession, Interrupt, Lock, Options, What, acquire, find, push, verify,
+};
+use crate::engine::Docker;
+use crate::image::Reference;
+use crate::plan::{Action, HostFacts, Plan, keeper_name, render};
+use crate::release::who;
+use crate::ui::{HostOutcome, Outcome, Ui};
+
+use super::super::begin::Begun;
+use super::super::connect::Seen;
+use super::super::failure::Failure;
+use super::super::prepare::Wanted;
+use super::conduct::{End, Part};
+use super::{Finished, Rollout, Turn};
+
+type Ended = (Outcome, Option<Failure>);
+
+/// One host's way through its plan.
+pub(super) struct HostRun<'a> {
+    rollout: &'a Rollout,
+    permits: &'a Semaphore,
+    interrupt: Interrupt,
+    events: Events,
+    ui: Ui,
+    wanted: Wanted,
+    plan: Plan,
+}
+
+impl<'a> HostRun<'a> {
+    pub(super) fn new(
+        rollout: &'a Rollout,
+        begun: &Begun,
+        permits: &'a Semaphore,
+        ui: Ui,
+        wanted: Wanted,
+        plan: Plan,
+    ) -> Self {
+        let events = Events::new(&plan.host, begun.events.clone());
+        Self { rollout, permits, interrupt: begun.interrupted.clone(), events, ui, wanted, plan }
+    }
+
+    /// `turn` comes when the host before has its lock: two deploys never wait for each other.
+    pub(super) async fn go(mut self, seen: Seen, part: Part, turn: Turn) -> Finished {
+        let Seen { mut session, .. } = seen;
+        let mut interrupt = self.interrupt.clone();
+        let permit = self.permits.acquire().await;
+        let readied = tokio::select! {
+            readied = self.ready(&mut session, turn) => readied,
+            _ = interrupt.wait_for(|i| *i) => Err((Outcome::Interrupted, None)),
+        };
+        let (outcome, failure) = match readied {
+            Err(ended) => ended,
+            Ok(lock) => {
+                let ended = self.change(&session, &lock, part, || drop(permit)).await;
+                lock.release().await;
+                ended
+            }
+        };
+        session.close().await;
+        let changed = if outcome == Outcome::Ok { self.plan.operations.len() } else { 0 };
+        let unchanged = self.plan.unchanged.len();
+        let outcome = HostOutcome { host: self.plan.host, changed, unchanged, outcome };
+        Finished { outcome, failure }
+    }
+
+    fn failed(&self, outcome: Outcome, error: &dyn std::error::Error, hint: Option<String>) -> Ended {
+        (outcome, Some(Failure::of(error, hint).on(&self.plan.host)))
+    }
+
+    /// The engine runs, nobody else deploys the project there, and it holds the images. What this adds to a host stays
+    /// when a later step fails.
+    async fn ready(&mut self, session: &mut HostSession, turn: Turn) -> Result<Lock, Ended> {
+        let untouched = Outcome::FailedUntouched;
+        for operation in &self.plan.operations {
+            let prepared = session.prepare(&operation.action).await;
+            prepared.map_err(|e| self.failed(untouched, &e, e.hint()))?;
+        }
+        let session = &*session;
+        let engine = self.engine(session)?;
+        let helper = self.wanted.helper.reference.clone();
+        self.push(engine, &|reference| *reference == helper).await?;
+        self.containers(engine).make_keeper().await.map_err(|e| self.ended(&e))?;
+        let _ = turn.come.await;
+        let lock = self.lock(engine).await?;
+        drop(turn.pass_on);
+        self.look_again(session).await?;
+        self.push(engine, &|reference| *reference != helper).await?;
+        let pinned = self.rollout.record.pin(engine, &self.plan, &self.wanted).await;
+        pinned.map_err(|e| self.failed(untouched, &e, e.hint()))?;
+        Ok(lock)
+    }
+
+    fn containers<'s>(&'s self, engine: &'s Docker) -> Containers<'s, Docker> {
+        let options = Options { timeout: self.rollout.timeout, release: Some(self.rollout.record.id.to_string()) };
+        let project = &self.wanted.project;
+        Containers::new(engine, project, &self.plan, &self.events, options, self.interrupt.clone())
+    }
+
+    fn engine<'s>(&self, session: &'s HostSession) -> Result<&'s Docker, Ended> {
+        session.engine().ok_or_else(|| {
+            let message = format!("{}: the container engine is not there", self.plan.host);
+            (Outcome::FailedUntouched, Some(Failure::text(message, None)))
+        })
+    }
+
+    async fn lock(&self, engine: &Docker) -> Result<Lock, Ended> {
+        let keeper = keeper_name(&self.wanted.project.name);
+        let who = who();
+        let locked = acquire(engine, &keeper, &who, self.rollout.lock_wait);
+        let locked = self.events.step("lock the project", locked).await;
+        locked.map_err(|e| self.failed(Outcome::FailedUntouched, &e, e.hint()))
+    }
+
+    /// Somebody may have changed the host before the lock was ours: then the plan is made anew.
+    async fn look_again(&mut self, session: &HostSession) -> Result<(), Ended> {
+        let untouched = Outcome::FailedUntouched;
+        let facts: HostFacts =
+            session.observe(&self.wanted.project.name).await.map_err(|e| self.failed(untouched, &e, e.hint()))?;
+        let plan = match self.wanted.plan(&facts) {
+            Ok(plan) => plan,
+            Err(errors) => {
+                let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                let hint = errors.first().map(crate::plan::PlanError::hint);
+                return Err((untouched, Some(Failure::text(texts.join("\n"), hint))));
+            }
+        };
+        if still_to_do(&plan) != still_to_do(&self.plan) {
+            if self.rollout.exactly {
+                let message = format!("{}: the host changed since the plan was made", self.plan.host);
+                let hint = "look at what has changed: toolbox plan --out FILE";
+                return Err((untouched, Some(Failure::text(message, Some(hint.into())))));
+            }
+            self.ui.say(&format!("{}: the host has changed meanwhile; the plan now:", self.plan.host));
+            self.ui.say(render(&plan).trim_end());
+        }
+        self.plan = plan;
+        Ok(())
+    }
+
+    /// Sends the images of the plan that `which` chooses, in one tarball from each spool.
+    async fn push(&self, engine: &Docker, which: &(dyn Fn(&Reference) -> bool + Sync)) -> Result<(), Ended> {
+        let held: BTreeMap<Reference, usize> = self.plan.operations.iter().filter_map(pushed).collect();
+        for spool in &self.rollout.spools {
+            let here = held.iter().filter(|(r, _)| which(r) && find(spool, r).is_some());
+            let here: BTreeMap<Reference, usize> = here.map(|(r, h)| (r.clone(), *h)).collect();
+            if here.is_empty() {
+                continue;
+            }
+            let names: Vec<String> = here.keys().map(Reference::familiar).collect();
+            let label = format!("push {}", names.join(", "));
+            let sent = self.events.step(&label, push(engine, spool, &here, &self.events)).await;
+            sent.map_err(|e| self.failed(Outcome::FailedUntouched, &e, e.hint()))?;
+        }
+        Ok(())
+    }
+
+    /// Containers, health, verification, the record; all of it is undone when any of it, or another host, fails.
+    async fn change(&self, session: &HostSession, lock: &Lock, mut part: Part, staged: impl FnOnce()) -> Ended {
+        let engine = match self.engine(session) {
+            Ok(engine) => engine,
+            Err(ended) => return ended,
+        };
+        let mut containers = self.containers(engine);
+        let mut lost = lock.lost();
+        let changed = tokio::select! {
+            changed = self.phases(&mut containers, session, &mut part, staged) => changed,
+            Ok(_) = lost.wait_for(|lost| *lost) => return self.without_lock(containers, engine).await,
+        };
+        match changed {
+            Ok(End::Finish) => self.finish(containers, engine).await,
+            Ok(End::RollBack) => self.back(containers, (Outcome::RolledBack, None)).await,
+            Err((Outcome::FailedIncomplete, failure)) => {
+                self.let_go(containers).await;
+                (Outcome::FailedIncomplete, failure)
+            }
+            Err(ended) => self.back(containers, ended).await,
+        }
+    }
+
+    async fn phases(
+        &self,
+        containers: &mut Containers<'_, Docker>,
+        session: &HostSession,
+        part: &mut Part,
+        staged: impl FnOnce(),
+    ) -> Result<End, Ended> {
+        containers.stage().await.map_err(|e| self.ended(&e))?;
+        staged();
+        if !part.staged().await {
+            return Err((Outcome::Untouched, None));
+        }
+        containers.flip().await.map_err(|e| self.ended(&e))?;
+        self.verify(session).await?;
+        Ok(part.flipped().await)
+    }
+
+    /// Another run may hold the lock by now: then what was begun is for the next one to repair.
+    async fn without_lock(&self, containers: Containers<'_, Docker>, engine: &Docker) -> Ended {
+        match self.lock(engine).await {
+            Ok(again) => {
+                let ended = self.back(containers, self.lock_lost()).await;
+                again.release().await;
+                ended
+            }
+            Err((_, reason)) => {
+                let reason = reason.map(|reason| format!("; {reason}")).unwrap_or_default();
+                let message = format!("{}: the lock of the project was lost{reason}", self.plan.host);
+                let hint = "deploy again when the host's engine and keeper run, which repairs what was begun";
+                (Outcome::FailedIncomplete, Some(Failure::text(message, Some(hint.into()))))
+            }
+        }
+    }
+
+    fn lock_lost(&self) -> Ended {
+        let message = format!("{}: the lock of the project was lost", self.plan.host);
+        let hint = "deploy again; its keeper must not be stopped meanwhile";
+        (Outcome::FailedRolledBack, Some(Failure::text(message, Some(hint.into()))))
+    }
+
+    fn ended(&self, error: &ApplyError) -> Ended {
+        match error {
+            ApplyError::Interrupted => (Outcome::Interrupted, None),
+            error if error.keeps() => self.failed(Outcome::FailedIncomplete, error, error.hint()),
+            error => self.failed(Outcome::FailedRolledBack, error, error.hint()),
+        }
+    }
+
+    /// Takes back what was done to the containers.
+    async fn back(&self, containers: Containers<'_, Docker>, (outcome, failure): Ended) -> Ended {
+        match containers.roll_back().await {
+            Ok(true) => (outcome, failure),
+            Ok(false) if outcome == Outcome::FailedRolledBack => (Outcome::FailedUntouched, failure),
+            Ok(false) => (outcome, failure),
+            Err(error) => {
+                if let Some(failure) = failure {
+                    self.events.send(What::Note(failure.to_string()));
+                }
+                let hint = "deploy again, which repairs it; or look on the host: docker ps --all".to_owned();
+                let message = format!("{}: the roll back failed: {error}", self.plan.host);
+                (Outcome::FailedBroken, Some(Failure::text(message, Some(hint))))
+            }
+        }
+    }
+
+    /// What was replaced may go. That one of those stays is no reason to go back.
+    async fn let_go(&self, containers: Containers<'_, Docker>) {
+        if let Err(error) = containers.finish().await {
+            self.events.send(What::Note(format!("{error}; the next deploy removes it")));
+        }
+    }
+
+    /// The new containers work: the release is put on record. While what was replaced is still there, the next run has
+    /// something to do, and so puts on record what this one could not.
+    async fn finish(&self, containers: Containers<'_, Docker>, engine: &Docker) -> Ended {
+        let recorded = self.rollout.record.keep(engine, &self.plan, &self.wanted).await;
+        self.let_go(containers).await;
+        match recorded {
+            Ok(()) => (Outcome::Ok, None),
+            Err(e) => self.failed(Outcome::FailedUnrecorded, &e, e.hint()),
+        }
+    }
+
+    async fn verify(&self, session: &HostSession) -> Result<(), Ended> {
+        for service in self.wanted.project.services.values() {
+            let Some(url) = &service.toolbox.verify else {
+                continue;
+            };
+            let mut interrupt = self.interrupt.clone();
+            let label = format!("verify {url}");
+            let asked = self.events.step(&label, verify(session, &service.name, url));
+            let answer = tokio::select! {
+                answer = asked => answer,
+                _ = interrupt.wait_for(|i| *i) => return Err((Outcome::Interrupted, None)),
+            };
+            match answer {
+                Ok(text) => self.events.send(What::Note(format!("{url} answers {text:?}"))),
+                Err(e) => {
+                    let hint = format!("see what the service says: toolbox logs {}", service.name);
+                    return Err(self.failed(Outcome::FailedRolledBack, &e, Some(hint)));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn pushed(operation: &crate::plan::Operation) -> Option<(Reference, usize)> {
+    match &operation.action {
+        Action::PushImage { reference, held_layers, .. } => Some((reference.clone(), *held_layers)),
+        _ => None,
+    }
+}
+
+/// The operations without those that are carried out before the lock is held.
+fn still_to_do(plan: &Plan) -> Vec<&Action> {
+    let actions = plan.operations.iter().map(|operation| &operation.action);
+    actions.filter(|action| !before_lock(action, &plan.helper)).collect()
+}
+
+fn before_lock(action: &Action, helper: &str) -> bool {
+    match action {
+        Action::InstallEngine | Action::StartEngine | Action::CreateKeeper { .. } => true,
+        Action::PushImage { reference, .. } => reference.familiar() == helper,
+        _ => false,
+    }
+}

@@ -1,0 +1,168 @@
+//! Why a service's containers are replaced.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::compose::{RestartPolicy, Service};
+use crate::plan::fingerprint::Fingerprint;
+use crate::plan::names::{numbered_name, parked_from};
+use crate::plan::operation::{Cause, Change, FieldChange};
+use crate::plan::text::bytes;
+use crate::state::{Live, ObservedContainer};
+
+use super::Run;
+
+/// A container's number to the reason why it is replaced.
+pub(super) type Causes = BTreeMap<u32, Cause>;
+
+impl<'a> Run<'a> {
+    /// By service, for every selected one.
+    pub(super) fn causes(&self) -> BTreeMap<&'a str, Causes> {
+        let mut causes: BTreeMap<&'a str, Causes> =
+            self.selected.iter().map(|s| (s.name.as_str(), self.own_causes(s))).collect();
+        // One replacement may cause another, in whatever order the services stand.
+        while self.selected.iter().any(|service| self.follow(service, &mut causes)) {}
+        causes
+    }
+
+    fn own_causes(&self, service: &'a Service) -> Causes {
+        let current = &self.containers[service.name.as_str()].current;
+        current.iter().filter_map(|(n, c)| Some((*n, self.own_cause(service, *n, c)?))).collect()
+    }
+
+    fn own_cause(&self, service: &'a Service, number: u32, container: &ObservedContainer) -> Option<Cause> {
+        let untrusted = self.containers[service.name.as_str()].untrusted.contains(&number);
+        if untrusted || parked_from(container).is_some() {
+            return Some(Cause::LeftOver);
+        }
+        let behind_relay = self.rollouts[service.name.as_str()].relay.is_some();
+        let wanted = Fingerprint::of(self.desired.project, service, behind_relay);
+        let definition = definition_cause(&wanted, container);
+        match (self.image_change(service, container), definition) {
+            (Some(_), Some(Cause::ConfigChanged { fields })) => {
+                Some(Cause::ConfigChanged { fields: and_image(fields) })
+            }
+            (_, Some(cause)) => Some(cause),
+            (Some((from, to)), None) => Some(Cause::ImageChanged { from, to }),
+            (None, None) => self.drift(service, number, container),
+        }
+    }
+
+    fn drift(&self, service: &Service, number: u32, container: &ObservedContainer) -> Option<Cause> {
+        let mut what = Vec::new();
+        if container.name != numbered_name(self.desired.project, service, number) {
+            what.push(format!("renamed to {}", container.name));
+        }
+        if ["paused", "dead"].contains(&container.state.as_str()) {
+            what.push(container.state.clone());
+        }
+        if let Some(live) = &container.live {
+            what.extend(setting_drift(service, live));
+            what.extend(self.network_drift(service, live));
+        }
+        (!what.is_empty()).then_some(Cause::Drift { what })
+    }
+
+    /// Networks that it was connected to or disconnected from by hand, and those that are gone.
+    pub(super) fn network_drift(&self, service: &Service, live: &Live) -> Vec<String> {
+        let wanted: BTreeSet<String> = match &service.network_mode {
+            None => service.networks.keys().map(|key| self.desired.project.networks[key].name.clone()).collect(),
+            Some(mode) if ["host", "none", "bridge"].contains(&mode.as_str()) => BTreeSet::from([mode.clone()]),
+            // The engine names the container whose namespace it is by an id.
+            Some(_) => return Vec::new(),
+        };
+        let off = wanted.difference(&live.networks).map(|n| format!("disconnected from {n}"));
+        let on = live.networks.difference(&wanted).map(|n| format!("connected to {n}"));
+        let gone = wanted.intersection(&live.networks).filter(|n| !self.engine.networks.contains_key(*n));
+        off.chain(on).chain(gone.map(|n| format!("network {n} is gone"))).collect()
+    }
+
+    /// Replaces the service's containers too where what they depend on is; true where that was news.
+    fn follow(&self, service: &Service, causes: &mut BTreeMap<&'a str, Causes>) -> bool {
+        let replaced = |name: &str| causes.get(name).is_some_and(|c| !c.is_empty());
+        let restarts = service.depends_on.iter().filter(|(_, d)| d.restart).map(|(name, _)| name.as_str());
+        let shares = self.selected.iter().map(|s| s.name.as_str()).filter(|name| service.shares_namespace_of(name));
+        let first =
+            restarts.filter(|name| replaced(name)).chain(shares.filter(|n| replaced(n) || self.begins(n))).min();
+        let Some(dependency) = first else { return false };
+        let cause = Cause::DependencyReplaced { service: dependency.to_owned() };
+        let current = &self.containers[service.name.as_str()].current;
+        let missing: Vec<u32> =
+            current.keys().filter(|n| !causes[service.name.as_str()].contains_key(n)).copied().collect();
+        let own = causes.get_mut(service.name.as_str());
+        let news = !missing.is_empty();
+        own.into_iter().for_each(|own| own.extend(missing.iter().map(|n| (*n, cause.clone()))));
+        news
+    }
+
+    /// A container of the service is created or started: whoever lives in its namespace is in an old one.
+    fn begins(&self, service: &str) -> bool {
+        let (service, containers) = (&self.desired.project.services[service], &self.containers[service]);
+        let all_there = containers.current.len() == service.replicas as usize;
+        !all_there || containers.current.values().any(|c| !c.is_running() && !may_have_ended(service, c))
+    }
+}
+
+fn definition_cause(wanted: &Fingerprint, container: &ObservedContainer) -> Option<Cause> {
+    if container.config_hash.as_ref() == Some(&wanted.hash) {
+        return None;
+    }
+    let stranger = container.made_by.as_ref().filter(|by| !by.starts_with("toolbox-"));
+    if let Some(version) = stranger {
+        return Some(Cause::Drift { what: vec![format!("made by Docker Compose {version}")] });
+    }
+    let known = !container.fields.is_empty();
+    let fields = if known { wanted.changes_from(&container.fields) } else { Vec::new() };
+    Some(Cause::ConfigChanged { fields })
+}
+
+/// The image under the same name is another one: that is told beside the other fields.
+fn and_image(mut fields: Vec<FieldChange>) -> Vec<FieldChange> {
+    if !fields.is_empty() && fields.iter().all(|f| f.field != "image") {
+        fields.push(FieldChange { field: "image".into(), change: Change::Changed });
+        fields.sort();
+    }
+    fields
+}
+
+/// What `docker update` changed. A limit that the host cannot set is dropped by the engine when it creates the
+/// container, and nobody can take one away afterwards but by another number: none is no drift.
+fn setting_drift(service: &Service, live: &Live) -> Vec<String> {
+    let mut what = Vec::new();
+    let restart = if live.restart.is_empty() { "no" } else { &live.restart };
+    if restart != restart_word(service.restart) {
+        what.push(format!("restart is {restart}"));
+    }
+    let memory = service.mem_limit.map_or(0, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
+    if differs(memory, live.memory) {
+        what.push(format!("mem_limit is {}", u64::try_from(live.memory).map_or("none".into(), bytes)));
+    }
+    if differs(service.nano_cpus.unwrap_or_default(), live.nano_cpus) {
+        what.push(format!("cpus is {}", live.nano_cpus as f64 / 1e9));
+    }
+    if differs(service.pids_limit.unwrap_or_default(), live.pids_limit) {
+        what.push(format!("pids_limit is {}", live.pids_limit));
+    }
+    what
+}
+
+/// No limit is 0, -1 or absent.
+fn differs(wanted: i64, live: i64) -> bool {
+    live != 0 && wanted.max(0) != live.max(0)
+}
+
+/// A restart policy in the engine's words.
+fn restart_word(policy: RestartPolicy) -> String {
+    match policy {
+        RestartPolicy::No => "no".into(),
+        RestartPolicy::Always => "always".into(),
+        RestartPolicy::UnlessStopped => "unless-stopped".into(),
+        RestartPolicy::OnFailure { max: Some(max) } if max > 0 => format!("on-failure:{max}"),
+        RestartPolicy::OnFailure { .. } => "on-failure".into(),
+    }
+}
+
+/// A one-shot service is done when it has exited well.
+pub(super) fn may_have_ended(service: &Service, current: &ObservedContainer) -> bool {
+    let one_shot = matches!(service.restart, RestartPolicy::No | RestartPolicy::OnFailure { .. });
+    one_shot && current.state == "exited" && current.status.starts_with("Exited (0)")
+}

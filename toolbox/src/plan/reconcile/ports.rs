@@ -1,0 +1,95 @@
+//! Who holds the host's ports that the project publishes.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use crate::compose::{Protocol, Service};
+use crate::state::ObservedContainer;
+
+use super::{PlanError, Run};
+
+impl<'a> Run<'a> {
+    /// Puts services that give a port up before those that take it, as far as dependencies allow; where they go round
+    /// in a circle, the relay of the one that gives is retired ahead of all. Containers that publish by themselves and
+    /// stand in such a circle are not taken apart: the engine refuses the port, and the deploy is taken back.
+    pub(super) fn order_by_ports(&mut self) {
+        let mut left = std::mem::take(&mut self.selected);
+        let (mut ordered, mut early) = (Vec::new(), BTreeSet::new());
+        while !left.is_empty() {
+            let depends = |s: &Service| left.iter().any(|other| s.depends_on.contains_key(&other.name));
+            let takes = |s: &Service| left.iter().any(|other| self.takes_port_of(s, other));
+            let by_relay =
+                |s: &Service| left.iter().all(|o| !self.takes_port_of(s, o) || self.relay(&o.name).is_some());
+            let best = left.iter().position(|s| !depends(s) && !takes(s));
+            let best = best.or_else(|| left.iter().position(|s| !depends(s) && by_relay(s)));
+            let next = left.remove(best.or_else(|| left.iter().position(|s| !depends(s))).unwrap_or(0));
+            early.extend(left.iter().filter(|other| self.takes_port_of(next, other)).map(|other| other.name.as_str()));
+            ordered.push(next);
+        }
+        (self.selected, self.retired_early) = (ordered, early);
+    }
+
+    fn takes_port_of(&self, service: &Service, other: &Service) -> bool {
+        let holds = |c: &ObservedContainer| c.relay_of.as_ref().or(c.service.as_ref()) == Some(&other.name);
+        let mut held = self.engine.of_project(&self.desired.project.name).filter(|c| holds(c));
+        let wanted: Vec<u16> = service.ports.iter().filter_map(|p| p.published).collect();
+        service.name != other.name && held.any(|c| c.published.keys().any(|port| wanted.contains(port)))
+    }
+
+    pub(super) fn port_problems(&self, service: &Service) -> Vec<PlanError> {
+        let tcp = service.ports.iter().filter(|p| p.protocol == Protocol::Tcp);
+        tcp.filter_map(|published| {
+            let port = published.published?;
+            let holder = self.port_holder(published.host_ip, port)?;
+            let (host, service) = (self.facts.host.clone(), service.name.clone());
+            Some(PlanError::PortTaken { host, service, port, holder })
+        })
+        .collect()
+    }
+
+    /// Who holds the port, unless it is a container of the project that this plan may take it from.
+    fn port_holder(&self, host_ip: Option<IpAddr>, port: u16) -> Option<String> {
+        match self.engine.containers.iter().find(|c| c.published.contains_key(&port)) {
+            Some(own) if self.gives_up_ports(own) => None,
+            Some(other) => Some(format!("container {}", other.name)),
+            None => {
+                let taken = self.facts.listening.iter().any(|l| l.port() == port && clashes(host_ip, l.ip()));
+                taken.then(|| "another process".to_owned())
+            }
+        }
+    }
+
+    /// Two services of the file never publish one port, so that one that is changed gives up what it does not need.
+    fn gives_up_ports(&self, holder: &ObservedContainer) -> bool {
+        let own = holder.project.as_ref() == Some(&self.desired.project.name);
+        let service = holder.relay_of.as_ref().or(holder.service.as_ref());
+        let changed = self.selected.iter().any(|s| Some(&s.name) == service);
+        own && (changed || (self.desired.remove_orphans && !self.has_service(service)))
+    }
+}
+
+/// Whether a listener on `theirs` keeps the engine from binding the same port; no address of ours means all of them.
+fn clashes(ours: Option<IpAddr>, theirs: IpAddr) -> bool {
+    ours.is_none_or(|ip| ip.is_unspecified() || theirs.is_unspecified() || ip == theirs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clashes;
+
+    #[test]
+    fn a_port_on_one_address_clashes_with_listeners_on_it_or_on_all() {
+        for (ours, theirs, expected) in [
+            (None, "127.0.0.1", true),
+            (Some("0.0.0.0"), "10.0.0.1", true),
+            (Some("127.0.0.1"), "0.0.0.0", true),
+            (Some("127.0.0.1"), "::", true),
+            (Some("127.0.0.1"), "127.0.0.1", true),
+            (Some("127.0.0.1"), "10.0.0.1", false),
+            (Some("127.0.0.1"), "::1", false),
+        ] {
+            let (ours, theirs) = (ours.map(|ip: &str| ip.parse().unwrap()), theirs.parse().unwrap());
+            assert_eq!(clashes(ours, theirs), expected, "{ours:?} {theirs}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What a snapshot says of a real engine's containers.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use toolbox::engine::{Docker, Engine as _, unix_dialer};
+use toolbox::state::{EngineState, ObservedContainer, Role};
+
+use crate::engine::{Engine, archive_with};
+
+/// An image, a network and containers, removed with the value.
+struct Stage {
+    engine: Engine,
+    name: String,
+    containers: Vec<String>,
+}
+
+impl Stage {
+    fn new(engine: Engine, name: &str, relay: &str) -> Self {
+        let name = format!("toolbox-test-{name}-{}", std::process::id());
+        let image = format!("{name}:latest");
+        engine.load(&archive_with(&image, &[("state/relay.json", relay.as_bytes())]));
+        engine.docker(&["network", "create", &name]);
+        Self { engine, name, containers: Vec::new() }
+    }
+
+    fn run(&mut self, name: &str, arguments: &[&str]) {
+        let container = format!("{}-{name}", self.name);
+        let network = self.name.clone();
+        let common = ["run", "--detach", "--name", &container, "--network", &network];
+        self.engine.docker(&[&common[..], arguments, &[&network]].concat());
+        self.containers.push(container);
+    }
+
+    fn project_label(&self) -> String {
+        format!("com.docker.compose.project={}", self.name)
+    }
+
+    async fn observe(&self) -> EngineState {
+        let dialer = || unix_dialer(PathBuf::from("/var/run/docker.sock"));
+        let docker = Docker::connect(dialer(), dialer()).await.unwrap();
+        docker.observe(&self.name).await.unwrap()
+    }
+
+    fn find<'a>(&self, state: &'a EngineState, name: &str) -> &'a ObservedContainer {
+        let name = format!("{}-{name}", self.name);
+        state.containers.iter().find(|c| c.name == name).unwrap()
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        for container in &self.containers {
+            self.engine.succeeds(&["rm", "--force", container]);
+        }
+        self.engine.succeeds(&["network", "rm", &self.name]);
+        self.engine.succeeds(&["image", "rm", "--force", &self.name]);
+    }
+}
+
+#[tokio::test]
+async fn what_was_changed_by_hand_is_seen_on_the_projects_containers_only() {
+    let Some(engine) = Engine::for_test("what_was_changed_by_hand_is_seen_on_the_projects_containers_only") else {
+        return;
+    };
+    let mut stage = Stage::new(engine, "live", "{}");
+    let project = stage.project_label();
+    let limits = ["--memory", "64m", "--cpus", "0.5", "--pids-limit", "100", "--restart", "on-failure:3"];
+    stage.run("web-1", &[&["--label", &project, "--label", "com.docker.compose.service=web"], &limits[..]].concat());
+    stage.run("stranger", &["--label", "com.docker.compose.project=other"]);
+    let web = format!("{}-web-1", stage.name);
+    stage.engine.docker(&["network", "connect", "bridge", &web]);
+    stage.engine.docker(&["update", "--memory", "128m", "--memory-swap", "256m", "--restart", "always", &web]);
+    let state = stage.observe().await;
+    let live = stage.find(&state, "web-1").live.clone().unwrap();
+    assert_eq!((live.memory, live.nano_cpus, live.pids_limit), (128 << 20, 500_000_000, 100));
+    assert_eq!(live.restart, "always");
+    assert_eq!(live.networks, BTreeSet::from(["bridge".to_owned(), stage.name.clone()]));
+    assert_eq!(live.health, None);
+    assert_eq!(stage.find(&state, "stranger").live, None);
+}
+
+#[tokio::test]
+async fn a_relay_says_what_it_was_told_last_else_what_it_was_made_with() {
+    let Some(engine) = Engine::for_test("a_relay_says_what_it_was_told_last_else_what_it_was_made_with") else {
+        return;
+    };
+    let told = r#"{"listen":[{"port":80,"to":80}],"targets":["aaaaaaaaaaaa"]}"#;
+    let mut stage = Stage::new(engine, "relay", told);
+    let project = stage.project_label();
+    let made_with = r#"RELAY_CONFIG={"listen":[{"port":81,"to":81}],"targets":["bbbbbbbbbbbb"],"proxy_protocol":null}"#;
+    let relay = ["--label", &project, "--label", "io.toolbox.role=relay", "--label", "io.toolbox.service=web"];
+    stage.run("told", &[&relay[..], &["--env", made_with]].concat());
+    // Nobody told it anything: the file of the image is taken away before it starts.
+    let empty = tempfile::tempdir().unwrap();
+    let hidden = format!("{}:/state:ro", empty.path().display());
+    stage.run("new", &[&relay[..], &["--env", made_with, "--volume", &hidden]].concat());
+    let state = stage.observe().await;
+    let told = stage.find(&state, "told");
+    assert_eq!((told.role, told.relay_of.as_deref()), (Role::Relay, Some("web")));
+    assert_eq!(told.relay_targets, Some(BTreeSet::from(["aaaaaaaaaaaa".to_owned()])));
+    assert_eq!(told.relay_listen, Some(BTreeSet::from([80])));
+    let new = stage.find(&state, "new");
+    assert_eq!(new.relay_targets, Some(BTreeSet::from(["bbbbbbbbbbbb".to_owned()])));
+    assert_eq!(new.relay_listen, Some(BTreeSet::from([81])));
+}

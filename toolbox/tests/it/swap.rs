@@ -1,0 +1,81 @@
+//! Containers are replaced and nobody who uses the service notices: the real program, sshd, engine and relay.
+
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+
+use crate::deploy::Setting;
+use crate::engine::service;
+use crate::machine::{Machine, READY};
+
+/// A crowd of clients of a machine's port.
+pub(crate) struct Crowd(Child);
+
+impl Crowd {
+    /// It asks until it is ended.
+    pub(crate) fn gather(machine: &Machine, port: u16) -> Self {
+        let before = machine.network();
+        let mut command = Command::new(&before[0]);
+        command.args(&before[1..]).arg(service()).args(["hammer", &port.to_string()]);
+        Self(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap())
+    }
+
+    /// Ends it: requests that went well, slow ones that did, and the failed ones with the first reasons.
+    pub(crate) fn end(mut self) -> (usize, usize, String) {
+        drop(self.0.stdin.take());
+        let mut text = String::new();
+        self.0.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+        assert!(self.0.wait().unwrap().success());
+        let (first, reasons) = text.split_once('\n').unwrap();
+        let mut counts = first.split(' ').map(|word| word.split_once('=').unwrap().1);
+        let mut next = || counts.next().unwrap();
+        (next().parse().unwrap(), next().parse().unwrap(), format!("failed={} {reasons}", next()))
+    }
+}
+
+/// A service that may be replaced start-first: nothing of it is kept on a volume.
+pub(crate) fn web(image: &str, replicas: u32, greeting: usize) -> String {
+    format!(
+        "services:\n  web:\n    image: {image}\n    ports: [\"8080:8080\"]\n    deploy: {{replicas: {replicas}}}\n    \
+         environment: {{GREETING: \"{greeting}\"}}\n    healthcheck:\n      test: [CMD, /service, health]\n      \
+         interval: 200ms\n      retries: 3\n"
+    )
+}
+
+#[test]
+fn no_request_fails_while_containers_are_replaced_again_and_again() {
+    let Some(setting) = Setting::new("swap", &READY) else {
+        return;
+    };
+    let image = setting.image.name.clone();
+    setting.project.compose(&web(&image, 1, 0));
+    let setting = setting.deployed();
+    let crowd = Crowd::gather(&setting.machine, 8080);
+    for round in 1..=10 {
+        // Now and then the number of containers changes with the definition.
+        setting.project.compose(&web(&image, 1 + u32::from(round % 4 == 0), round));
+        setting.project.toolbox(&["deploy"]).exits(0);
+    }
+    let (well, slow, failed) = crowd.end();
+    assert!(failed.starts_with("failed=0 "), "{failed}");
+    assert!(well > 1000 && slow > 5, "{well} {slow}");
+    setting.project.toolbox(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn a_release_that_does_not_come_up_is_not_noticed_either() {
+    let Some(setting) = Setting::new("swapbad", &READY) else {
+        return;
+    };
+    let image = setting.image.name.clone();
+    setting.project.compose(&web(&image, 2, 0));
+    let setting = setting.deployed();
+    let before = setting.machine.engine().all_containers(&setting.project.name);
+    let crowd = Crowd::gather(&setting.machine, 8080);
+    let broken = web(&image, 2, 1).replace("{GREETING: \"1\"}", "{GREETING: \"1\", UNHEALTHY: the cache is cold}");
+    setting.project.compose(&broken);
+    setting.project.toolbox(&["deploy"]).exits(1).error(&["web", "the cache is cold"]);
+    let (well, _, failed) = crowd.end();
+    assert!(failed.starts_with("failed=0 "), "{failed}");
+    assert!(well > 100, "{well}");
+    assert_eq!(setting.machine.engine().all_containers(&setting.project.name), before);
+}
