@@ -7,16 +7,26 @@ run_bench() {
     case $WHAT in
         agent) need "Install what the measurement needs" ssh ssh-keygen cc libc-headers ;;
         relay) need "Install what the measurement needs" cc libc-headers ;;
-        *)     usage_error "bench what? agent, relay" ;;
+        deploy) prepare_deploys ;;
+        *)     usage_error "bench what? agent, relay, deploy" ;;
     esac
     prepare_cargo
-    case $WHAT in
-        agent) step "Build the toolbox (release, static)" bench-toolbox build_toolbox ;;
-        relay) step "Build the relay (static)" build-relay build_relay ;;
-    esac
+    [[ $WHAT = relay ]] || step "Build the toolbox (release, static)" bench-toolbox build_toolbox
+    [[ $WHAT = agent ]] || step "Build the relay (static)" build-relay build_relay
     step "Build the measurement" bench-build cargo build --release --locked --package bench
-    target/release/bench "$WHAT" --toolbox "target/bench/$(host_target)/release/toolbox" --relay "$(relay_binary)" \
-        "${REST[@]}"
+    local before=()
+    # Making a machine out of namespaces needs root; images are built by a compiler that root may not find.
+    [[ $WHAT != deploy || $EUID = 0 ]] || before=(sudo -n env "PATH=$PATH" "HOME=$HOME")
+    "${before[@]}" target/release/bench "$WHAT" --toolbox "target/bench/$(host_target)/release/toolbox" \
+        --relay "$(relay_binary)" "${REST[@]}"
+}
+
+# What deploys are measured with, and the programs beside which they are: of these, what can be had.
+prepare_deploys() {
+    prepare_engine
+    need "Install what the measurement needs" ssh sshd ssh-keygen ip dockerd cc libc-headers
+    want "Install what is measured too" compose-v2 ansible python3-docker
+    ask_sudo "making a host out of namespaces"
 }
 
 build_toolbox() {

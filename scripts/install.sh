@@ -62,6 +62,8 @@ package_for() {
         debian-keys) choices=(debian-archive-keyring) ;;
         chromedriver) choices=(chromium-driver chromium-chromedriver) ;;
         ip)         choices=(iproute2) ;;
+        compose-v2) choices=(docker-compose-v2 docker-compose)
+                    ! has_docker_ce || choices=(docker-compose-plugin) ;;
         chromium)   choices=(chromium chromium-browser) ;;
         *)          choices=("$1") ;;
     esac
@@ -80,6 +82,9 @@ present() {
     case $1 in
         dockerd)      has_daemon dockerd || engine_answers ;;
         compose)      find_compose ;;
+        compose-v2)   timeout 20 docker compose version >/dev/null 2>&1 ;;
+        ansible)      has ansible-playbook && [[ -d /usr/lib/python3/dist-packages/ansible_collections/community/docker ]] ;;
+        python3-docker) /usr/bin/python3 -c 'import docker' 2>/dev/null ;;
         sshd)         has_daemon sshd ;;
         libc-headers) [[ -e /usr/include/stdlib.h ]] ;;
         openssh-tests) [[ -e /usr/lib/openssh/regress/test-exec.sh ]] ;;
@@ -115,6 +120,27 @@ need() {
     step "$label: ${things[*]}" install apt_install_things "${things[@]}"
     mapfile -t things < <(missing "$@")
     (( ${#things[@]} == 0 )) || fail 1 "still missing after the installation: ${things[*]}" "see $LOGS/install.log"
+}
+
+# want LABEL THING...: the same for what can be done without; a warning names what is not to be had.
+want() {
+    local label=$1 things
+    shift
+    mapfile -t things < <(missing "$@")
+    if (( ${#things[@]} > 0 )) && [[ $NO_INSTALL = no ]] && is_debian; then
+        ask_sudo "installing ${things[*]}"
+        step "$label: ${things[*]}" want install_each "${things[@]}"
+        mapfile -t things < <(missing "$@")
+    fi
+    (( ${#things[@]} == 0 )) || warn "goes on without ${things[*]}, which cannot be had here"
+}
+
+install_each() {
+    local thing
+    for thing in "$@"; do
+        # In a process of its own: `fail` ends it.
+        ( apt_install_things "$thing" ) || echo "not installed: $thing"
+    done
 }
 
 packages_for() {

@@ -14,18 +14,23 @@ pub(crate) struct Row {
 
 impl Row {
     fn median_of(&self, figure: impl Fn(&(f64, f64)) -> f64) -> f64 {
-        let mut figures: Vec<f64> = self.rounds.iter().map(figure).collect();
-        figures.sort_by(f64::total_cmp);
-        match figures.len() {
-            0 => f64::NAN,
-            odd if odd % 2 == 1 => figures[odd / 2],
-            even => f64::midpoint(figures[even / 2 - 1], figures[even / 2]),
-        }
+        median(self.rounds.iter().map(figure))
     }
 
     /// How many times better ours is: the median of the rounds' ratios.
     fn ratio(&self) -> f64 {
         self.median_of(|(ours, theirs)| if self.more_is_better { ours / theirs } else { theirs / ours })
+    }
+}
+
+/// The median; not a number where there are no figures.
+pub(crate) fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.collect();
+    figures.sort_by(f64::total_cmp);
+    match figures.len() {
+        0 => f64::NAN,
+        odd if odd % 2 == 1 => figures[odd / 2],
+        even => f64::midpoint(figures[even / 2 - 1], figures[even / 2]),
     }
 }
 

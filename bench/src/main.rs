@@ -1,13 +1,18 @@
 //! Measurements of the toolbox beside the programs that it stands in for, in the same run on the same machine.
 //!
 //! `bench agent [--toolbox PATH] [--rounds N] [--seconds S]`: the embedded agent beside OpenSSH's ssh-agent.
-//! `bench relay [--relay PATH] [--rounds N] [--seconds S]`: a server through the relay beside the server itself. The
-//! table goes to standard output in Markdown, progress to standard error. Absolute figures depend on the machine and
-//! its other users; the ratios, medians of alternating runs, are what is to be compared.
+//! `bench relay [--relay PATH] [--rounds N] [--seconds S]`: a server through the relay beside the server itself.
+//! `bench deploy [--toolbox PATH] [--relay PATH] [--rounds N]`: a deploy by the toolbox beside Compose and Ansible.
+//! The table goes to standard output in Markdown, progress to standard error. Absolute figures depend on the machine
+//! and its other users; the ratios, medians of alternating runs, are what is to be compared.
 
 mod agent;
 mod agent_client;
 mod agent_process;
+mod deploy;
+mod deploy_host;
+mod deploy_images;
+mod deploy_tools;
 mod figures;
 mod relay;
 mod relay_process;
@@ -17,7 +22,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-const USAGE: &str = "usage: bench agent|relay [--toolbox PATH] [--relay PATH] [--rounds N] [--seconds S]";
+const USAGE: &str = "usage: bench agent|relay|deploy [--toolbox PATH] [--relay PATH] [--rounds N] [--seconds S]";
 
 /// How long and how often, and of what.
 pub(crate) struct Run {
@@ -37,6 +42,7 @@ fn main() -> ExitCode {
     let table = match (what.as_deref(), options(arguments)) {
         (Some("agent"), Some(run)) => agent::measure(&run),
         (Some("relay"), Some(run)) => relay::measure(&run),
+        (Some("deploy"), Some(run)) => deploy::measure(&run),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
