@@ -22,6 +22,7 @@ Commands
   deploy [-- ARG...]   deploy again to the running demo VM (or --host): toolbox deploy, and the check
   plan   [-- ARG...]   what a deploy would do (toolbox plan); changes nothing
   status [-- ARG...]   the demo VM and what runs on the hosts (toolbox status)
+  toolbox VERB [ARG...]  any verb of the toolbox: releases, rollback, logs, exec, restart, prune, down ...
   ssh [CMD...]         log into the demo VM, or run CMD there
   logs                 the demo VM's console
   down                 remove the containers and networks that run.sh made here; images stay, for the next run
@@ -31,6 +32,7 @@ Commands
   test [--quick]       all tests, as CI runs them; --quick leaves out the images and the virtual machine
   bench agent [-- ARG...]  the agent beside OpenSSH's: signatures, lists, memory (--rounds N, --seconds S)
   bench relay [-- ARG...]  what the relay before a service costs (the same options)
+  bench deploy [-- ARG...] deploys beside Compose over ssh and Ansible: time, bytes (--rounds N)
   fuzz agent [-- ARG...]   hostile requests for the agent, for a minute or -max_total_time=SECONDS
 
 Options
@@ -86,6 +88,10 @@ parse() {
                 COMMAND=ssh REST=("${@:2}")
                 [[ ${REST[0]:-} != -- ]] || REST=("${REST[@]:1}")
                 break ;;
+            toolbox)
+                [[ -z $COMMAND ]] || usage_error "one command at a time: $COMMAND, or toolbox"
+                COMMAND=toolbox REST=("${@:2}")
+                break ;;
             bench | fuzz)
                 [[ -z $COMMAND ]] || usage_error "one command at a time: $COMMAND, or $1"
                 COMMAND=$1 WHAT=${2:-}
@@ -114,10 +120,11 @@ check_options() {
     if [[ $COMMAND != down && $VOLUMES$IMAGES = *yes* ]]; then usage_error "--volumes and --images belong to down"; fi
     if [[ $COMMAND != test && $QUICK = yes ]]; then usage_error "--quick belongs to test"; fi
     case $COMMAND in
-        up | deploy | plan | status) ;;
+        up | deploy | plan | status | toolbox) ;;
         *) [[ -z $HOST ]] || usage_error "--host does not go with $COMMAND" ;;
     esac
     case $COMMAND in
+        toolbox) (( ${#REST[@]} > 0 )) || usage_error "toolbox needs a verb, such as releases" ;;
         deploy | plan | status | ssh | bench | fuzz) ;;
         *) (( ${#REST[@]} == 0 )) || usage_error "$COMMAND takes no arguments after --" ;;
     esac
@@ -205,6 +212,13 @@ look() {
     toolbox "$COMMAND" "${REST[@]}"
 }
 
+# any_verb: as typed; the toolbox's output and exit status are ours.
+any_verb() {
+    prepare
+    [[ -n $HOST ]] || require_vm
+    toolbox "${REST[@]}"
+}
+
 take_all_down() {
     lock
     choose_docker || fail 1 "the container engine does not answer, so there is nothing to take down" "docker version"
@@ -243,6 +257,7 @@ main() {
         up)            up ;;
         deploy)        deploy_again ;;
         plan | status) look ;;
+        toolbox)       any_verb ;;
         ssh)           shell_on_vm ;;
         logs)          show_logs ;;
         down)          take_all_down ;;

@@ -109,6 +109,18 @@ impl Checkout {
         PROJECT
     }
 
+    /// Writes a file into it.
+    #[track_caller]
+    pub fn write(&self, name: &str, text: &str) {
+        fs::write(self.root.join(name), text).unwrap_or_else(|e| panic!("{name}: {e}"));
+    }
+
+    /// Removes a file that [`Checkout::write`] wrote.
+    #[track_caller]
+    pub fn remove(&self, name: &str) {
+        fs::remove_file(self.root.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+    }
+
     /// Runs `./run.sh` with these arguments.
     pub fn run_sh(&self, arguments: &[&str]) -> Run {
         self.run_sh_with(arguments, &[])

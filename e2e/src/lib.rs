@@ -6,8 +6,10 @@
 
 mod browser;
 mod checkout;
+mod crowd;
 mod web;
 
 pub use browser::Browser;
 pub use checkout::{Checkout, Run, artefacts, docker};
+pub use crowd::{Crowd, Tally};
 pub use web::{clock, get, unix_now};
