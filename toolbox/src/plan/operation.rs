@@ -2,8 +2,7 @@
 //!
 //! As JSON a plan is an object with the fields of [`Plan`]; each operation has the fields of its [`Action`] with its
 //! name in snake case under `action`, and its [`Cause`] under `cause`, whose name is under `reason`. Durations are
-//! `{"secs", "nanos"}`, images are familiar names. What is written is read back as the same value; a field that is not
-//! known is refused.
+//! `{"secs", "nanos"}`, images are familiar names. It is read back as the same value; unknown fields are refused.
 
 use std::collections::BTreeMap;
 use std::fmt;

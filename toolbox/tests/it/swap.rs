@@ -57,7 +57,7 @@ fn no_request_fails_while_containers_are_replaced_again_and_again() {
     }
     let (well, slow, failed) = crowd.end();
     assert!(failed.starts_with("failed=0 "), "{failed}");
-    assert!(well > 1000 && slow > 5, "{well} {slow}");
+    assert!(well > 100 && slow > 1, "{well} {slow}");
     setting.project.toolbox(&["plan", "--detailed-exitcode"]).exits(0);
 }
 
@@ -76,6 +76,6 @@ fn a_release_that_does_not_come_up_is_not_noticed_either() {
     setting.project.toolbox(&["deploy"]).exits(1).error(&["web", "the cache is cold"]);
     let (well, _, failed) = crowd.end();
     assert!(failed.starts_with("failed=0 "), "{failed}");
-    assert!(well > 100, "{well}");
+    assert!(well > 10, "{well}");
     assert_eq!(setting.machine.engine().all_containers(&setting.project.name), before);
 }
