@@ -108,6 +108,7 @@ fn images_must_stay_small() {
 const REDEPLOYS: usize = 5;
 
 #[test]
+#[ignore = "many minutes on an emulated machine; run with --include-ignored"]
 fn not_one_request_may_fail_while_both_services_are_redeployed_again_and_again() {
     let demo = Checkout::with_demo();
     let rounds = std::env::var("E2E_REDEPLOYS").map_or(REDEPLOYS, |n| n.parse().expect("E2E_REDEPLOYS is a number"));
@@ -148,6 +149,7 @@ fn services(demo: &Checkout) -> BTreeSet<String> {
 
 /// What the release needs is on the host: the file that it was made from is gone.
 #[test]
+#[ignore = "many minutes on an emulated machine; run with --include-ignored"]
 fn rollback_must_bring_back_the_page_of_the_release_before() {
     let demo = Checkout::with_demo();
     let marked = || get(&demo.url("/")).1.ends_with("<!-- marked -->\n");
@@ -205,6 +207,7 @@ async fn the_page_must_show_the_time_and_say_when_it_cannot() {
 
 /// Nothing of the project stays on the host but the images, and they are what makes the next deploy quick.
 #[test]
+#[ignore = "many minutes on an emulated machine; run with --include-ignored"]
 fn the_project_must_be_gone_from_the_host_after_toolbox_down() {
     let demo = Checkout::with_demo();
     let filter = format!("--filter label=com.docker.compose.project={}", demo.project());
