@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::agent::KeySource;
 use crate::compose::Project;
 use crate::plan::{Plan, render};
-use crate::ui::{HostOutcome, Ui};
+use crate::ui::Ui;
 
 use super::args::{Common, Deploy};
 use super::begin::{Begun, begin};
@@ -15,7 +15,7 @@ use super::interrupt;
 use super::plan_file::PlanFile;
 use super::prepare::{Asked, Prepared, prepare};
 use super::records::Record;
-use super::rollout::{Finished, Rollout, recap};
+use super::rollout::{Finished, Rollout, end};
 
 /// Shows what has to change, changes it, and says what became of every host.
 pub(super) async fn run(
@@ -26,11 +26,7 @@ pub(super) async fn run(
 ) -> Result<ExitStatus, Failures> {
     let begun = begin(common, key, ui).await?;
     let finished = deploy(&begun, arguments, ui).await;
-    if let Err(failures) = &finished {
-        ui.data(&HostOutcome::recap(&failures.outcomes(&begun.context.hosts)));
-    }
-    begun.end().await;
-    Ok(recap(finished?, &ui))
+    end(begun, finished, &ui).await
 }
 
 async fn deploy(begun: &Begun, arguments: &Deploy, ui: Ui) -> Result<Vec<Finished>, Failures> {

@@ -9,7 +9,7 @@ use crate::compose::Project;
 use crate::plan::{DesiredImage, keeper_name, render};
 use crate::release::{Release, ReleaseId};
 use crate::state::{EngineState, Role};
-use crate::ui::{HostOutcome, Ui};
+use crate::ui::Ui;
 
 use super::args::{Common, Rollback};
 use super::begin::{Begun, begin};
@@ -20,7 +20,7 @@ use super::helper::Helper;
 use super::interrupt;
 use super::prepare::{Wanted, Work, default_cache, plan_each};
 use super::records::Record;
-use super::rollout::{Finished, Rollout, recap};
+use super::rollout::{Finished, Rollout, end};
 
 /// Brings an earlier release back, from what the hosts keep alone.
 pub(super) async fn run(
@@ -31,11 +31,7 @@ pub(super) async fn run(
 ) -> Result<ExitStatus, Failures> {
     let begun = begin(common, key, ui).await?;
     let finished = roll_back(&begun, arguments, ui).await;
-    if let Err(failures) = &finished {
-        ui.data(&HostOutcome::recap(&failures.outcomes(&begun.context.hosts)));
-    }
-    begun.end().await;
-    Ok(recap(finished?, &ui))
+    end(begun, finished, &ui).await
 }
 
 async fn roll_back(begun: &Begun, arguments: &Rollback, ui: Ui) -> Result<Vec<Finished>, Failures> {

@@ -8,7 +8,7 @@ use tar::{EntryType, Header};
 /// The directory that holds the files. Nobody may list it: who is given one of its files learns of no other.
 const DIRECTORY: &str = "files/";
 /// The user and group of the helper image, who may remove what no release refers to.
-const HELPER: u64 = 65532;
+pub(super) const HELPER: u64 = 65532;
 
 /// A file on its way to a host.
 #[derive(Clone, Copy)]
@@ -31,22 +31,22 @@ pub struct StoredFile<'a> {
 /// A name that is no path of a tarball.
 pub fn stored_files(files: &[StoredFile<'_>]) -> std::io::Result<Vec<u8>> {
     let mut tarball = tar::Builder::new(Vec::new());
-    let mut directory = header(EntryType::Directory, 0, 0o711);
-    directory.set_uid(HELPER);
-    directory.set_gid(HELPER);
+    let mut directory = header(EntryType::Directory, (HELPER, HELPER), 0, 0o711);
     tarball.append_data(&mut directory, DIRECTORY, std::io::empty())?;
     for file in files {
-        let mut header = header(EntryType::Regular, file.content.len(), file.mode);
-        header.set_uid(file.uid.into());
-        header.set_gid(file.gid.into());
+        let owner = (file.uid.into(), file.gid.into());
+        let mut header = header(EntryType::Regular, owner, file.content.len(), file.mode);
         tarball.append_data(&mut header, format!("{DIRECTORY}{}", file.name), file.content)?;
     }
     tarball.into_inner()
 }
 
-fn header(kind: EntryType, size: usize, mode: u32) -> Header {
+/// A header without a time, of what belongs to this user and group.
+pub(super) fn header(kind: EntryType, (user, group): (u64, u64), size: usize, mode: u32) -> Header {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
+    header.set_uid(user);
+    header.set_gid(group);
     header.set_size(size as u64);
     header.set_mode(mode);
     header.set_mtime(0);

@@ -6,11 +6,11 @@
 
 use std::io::{self, Read as _};
 
-use tar::{Archive, Builder, EntryType, Header};
+use tar::{Archive, Builder, EntryType};
+
+use super::files::{HELPER, header};
 
 const ROOT: u64 = 0;
-/// The user and group of the helper image.
-const HELPER: u64 = 65532;
 /// More of one record is not read, bytes.
 const MOST: u64 = 16 * 1024 * 1024;
 
@@ -20,9 +20,9 @@ const MOST: u64 = 16 * 1024 * 1024;
 /// A name that is no path of a tarball.
 pub fn record(name: &str, content: &[u8]) -> io::Result<Vec<u8>> {
     let mut tarball = Builder::new(Vec::new());
-    let mut directory = header(EntryType::Directory, HELPER, 0, 0o700);
+    let mut directory = header(EntryType::Directory, (HELPER, HELPER), 0, 0o700);
     tarball.append_data(&mut directory, "releases/", io::empty())?;
-    let mut file = header(EntryType::Regular, ROOT, content.len(), 0o600);
+    let mut file = header(EntryType::Regular, (ROOT, ROOT), content.len(), 0o600);
     tarball.append_data(&mut file, format!("releases/{name}"), content)?;
     tarball.into_inner()
 }
@@ -45,17 +45,6 @@ pub fn records(tarball: &[u8]) -> io::Result<Vec<(String, Vec<u8>)>> {
         found.push((name, content));
     }
     Ok(found)
-}
-
-fn header(kind: EntryType, owner: u64, size: usize, mode: u32) -> Header {
-    let mut header = Header::new_gnu();
-    header.set_entry_type(kind);
-    header.set_uid(owner);
-    header.set_gid(owner);
-    header.set_size(size as u64);
-    header.set_mode(mode);
-    header.set_mtime(0);
-    header
 }
 
 #[cfg(test)]

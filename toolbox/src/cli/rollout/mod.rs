@@ -18,7 +18,7 @@ use crate::ui::{HostOutcome, Outcome, Ui};
 use super::args;
 use super::begin::Begun;
 use super::exit_status::ExitStatus;
-use super::failure::Failure;
+use super::failure::{Failure, Failures};
 use super::prepare::Work;
 use super::records::Record;
 use host::HostRun;
@@ -128,8 +128,24 @@ impl Finished {
     }
 }
 
+/// Ends a run: what became of every host, also of those that were not begun with; the status to exit with.
+///
+/// # Errors
+/// What kept the run from beginning.
+pub(super) async fn end(
+    begun: Begun,
+    finished: Result<Vec<Finished>, Failures>,
+    ui: &Ui,
+) -> Result<ExitStatus, Failures> {
+    if let Err(failures) = &finished {
+        ui.data(&HostOutcome::recap(&failures.outcomes(&begun.context.hosts)));
+    }
+    begun.end().await;
+    Ok(recap(finished?, ui))
+}
+
 /// Shows what became of all hosts; the status to exit with.
-pub(super) fn recap(finished: Vec<Finished>, ui: &Ui) -> ExitStatus {
+fn recap(finished: Vec<Finished>, ui: &Ui) -> ExitStatus {
     finished.iter().filter_map(|f| f.failure.as_ref()).for_each(|f| f.show(ui));
     let outcomes: Vec<HostOutcome> = finished.into_iter().map(|f| f.outcome).collect();
     ui.data(&HostOutcome::recap(&outcomes));
