@@ -1,5 +1,6 @@
 //! One host: its SSH connections, what it is, and its engine.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +10,10 @@ use tokio::sync::OnceCell;
 use crate::bootstrap::{
     Access, InstallError, ProbeError, SystemFacts, Unusable, free_bytes, install_engine, probe, start_engine,
 };
-use crate::engine::{Dialer, Docker, Engine as _, EngineError, EngineStream};
+use crate::engine::{Dialer, Docker, EngineError, EngineStream};
 use crate::plan::{Action, Cause, HostFacts};
 use crate::ssh::{AgentDialer, ChannelStream, Connection, Output, SshError, Target, Timeouts};
-use crate::state::EngineState;
+use crate::state::{EngineState, Scope};
 
 use super::event::{Events, What};
 
@@ -68,13 +69,14 @@ pub struct HostSession {
     agent: AgentDialer,
     control: Connection,
     bulk: Arc<OnceCell<Connection>>,
-    facts: SystemFacts,
+    /// Asked for where the engine alone does not tell enough.
+    facts: OnceCell<SystemFacts>,
     engine: Option<Docker>,
     events: Events,
 }
 
 impl HostSession {
-    /// Logs in, asks what the host is, and connects to its engine where it runs.
+    /// Logs in and connects to the engine where it runs; else asks what the host is.
     ///
     /// # Errors
     /// [`SessionError`].
@@ -85,21 +87,18 @@ impl HostSession {
         events: Events,
     ) -> Result<Self, SessionError> {
         let label = format!("connect to {}@{}:{}", target.user, target.address, target.port);
+        let socket = socket.to_owned();
+        let steps = events.clone();
         let opened = async {
             let control = Connection::open(&target, &agent, &Timeouts::default()).await?;
-            let facts = probe(&control, socket).await?;
-            Ok::<_, SessionError>((control, facts))
+            // The next connection does not guess again.
+            target.identities.insert(0, control.identity().clone());
+            let (bulk, facts) = Default::default();
+            let mut session = Self { target, socket, agent, control, bulk, facts, engine: None, events };
+            session.engine = session.find_engine().await?;
+            Ok(session)
         };
-        let (control, facts) = events.step(&label, opened).await?;
-        // The next connection does not guess again.
-        target.identities.insert(0, control.identity().clone());
-        let socket = socket.to_owned();
-        let bulk = Arc::new(OnceCell::new());
-        let mut session = Self { target, socket, agent, control, bulk, facts, engine: None, events };
-        if let Some(access) = session.facts.access()? {
-            session.engine = session.connect_engine(access).await?;
-        }
-        Ok(session)
+        steps.step(&label, opened).await
     }
 
     /// The engine, where it runs.
@@ -131,14 +130,23 @@ impl HostSession {
     /// Everything a plan needs to know; reads only.
     ///
     /// # Errors
-    /// [`EngineError`].
-    pub async fn observe(&self, project: &str) -> Result<HostFacts, SessionError> {
+    /// [`SessionError`].
+    pub async fn observe(&self, scope: &Scope<'_>) -> Result<HostFacts, SessionError> {
         let engine = match &self.engine {
-            Some(engine) => Ok(self.events.step("look at the engine", engine.observe(project)).await?),
-            None if self.facts.dockerd => Err(Cause::EngineStopped),
+            Some(engine) => Ok(self.events.step("look at the engine", engine.look(scope)).await?),
+            None if self.facts().await?.dockerd => Err(Cause::EngineStopped),
             None => Err(Cause::NoEngine),
         };
-        Ok(HostFacts { host: self.target.name.clone(), engine, listening: self.facts.listening.clone() })
+        let listening = match &engine {
+            Ok(engine) if !scope.asks_for_listeners(engine) => BTreeSet::new(),
+            _ => self.facts().await?.listening.clone(),
+        };
+        Ok(HostFacts { host: self.target.name.clone(), engine, listening })
+    }
+
+    /// What the host is; asked for once.
+    async fn facts(&self) -> Result<&SystemFacts, ProbeError> {
+        self.facts.get_or_try_init(|| probe(&self.control, &self.socket)).await
     }
 
     /// Free bytes where the engine keeps, or will keep, its data; `None` where the host does not say.
@@ -151,7 +159,7 @@ impl HostSession {
             Ok(engine) if engine.data_root != EngineState::empty().data_root => {
                 Ok(free_bytes(&self.control, &engine.data_root).await?)
             }
-            _ => Ok(self.facts.free_bytes),
+            _ => Ok(self.facts().await?.free_bytes),
         }
     }
 
@@ -164,25 +172,24 @@ impl HostSession {
         let on_line = |line: &str| events.send(What::Line(line.to_owned()));
         match action {
             Action::InstallEngine => {
-                let installed = install_engine(&self.control, &self.facts, on_line);
+                let installed = install_engine(&self.control, self.facts().await?, on_line);
                 self.events.step("install Docker", installed).await?;
             }
             Action::StartEngine => {}
             _ => return Ok(()),
         }
         let started = async {
-            start_engine(&self.control, &self.facts, on_line).await?;
+            start_engine(&self.control, self.facts().await?, on_line).await?;
             self.wait_for_engine().await
         };
         let (facts, engine) = self.events.step("start Docker", started).await?;
-        self.facts = facts;
+        self.facts = OnceCell::new_with(Some(facts));
         self.engine = Some(engine);
         Ok(())
     }
 
-    /// Says goodbye.
+    /// Says goodbye, which closes everything that is open over these connections.
     pub async fn close(self) {
-        drop(self.engine);
         if let Some(bulk) = self.bulk.get() {
             bulk.close().await;
         }
@@ -207,22 +214,35 @@ impl HostSession {
         }
     }
 
-    /// `None` where the engine is installed and does not run.
-    async fn connect_engine(&self, access: Access) -> Result<Option<Docker>, SessionError> {
-        match self.reach_engine(&self.facts, access).await {
+    /// A host whose engine answers need not say what it is. `None` where the engine has to be installed or started.
+    async fn find_engine(&self) -> Result<Option<Docker>, SessionError> {
+        let first = match self.try_engine(Access::Socket).await {
+            Ok(engine) => return Ok(Some(engine)),
+            Err(error) => error,
+        };
+        let facts = self.facts().await?;
+        let reached = match facts.access()? {
+            Some(Access::Socket) => self.detour(facts, first).await,
+            Some(access) => self.try_engine(access).await,
+            None => return Ok(None),
+        };
+        match reached {
             Ok(engine) => Ok(Some(engine)),
-            Err(_) if self.facts.dockerd && !self.facts.dockerd_running && self.facts.can_become_root() => Ok(None),
+            Err(_) if facts.dockerd && !facts.dockerd_running && facts.can_become_root() => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// A server that forwards no Unix sockets gets the detour by its own docker command line.
     async fn reach_engine(&self, facts: &SystemFacts, access: Access) -> Result<Docker, EngineError> {
-        let first = match self.try_engine(access).await {
-            Ok(engine) => return Ok(engine),
-            Err(error) => error,
-        };
-        if access != Access::Socket || !facts.docker_cli {
+        match self.try_engine(access).await {
+            Err(first) if access == Access::Socket => self.detour(facts, first).await,
+            other => other,
+        }
+    }
+
+    /// A server that forwards no Unix sockets gets the detour by its own docker command line.
+    async fn detour(&self, facts: &SystemFacts, first: EngineError) -> Result<Docker, EngineError> {
+        if !facts.docker_cli {
             return Err(first);
         }
         match self.try_engine(Access::DialStdio { sudo: false }).await {

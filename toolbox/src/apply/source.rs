@@ -113,7 +113,7 @@ pub struct ImageSource {
 }
 
 enum Kind {
-    Engine { docker: Docker, socket: String },
+    Engine { docker: Box<Docker>, socket: String },
     Archive { archive: Arc<Spool> },
 }
 
@@ -127,7 +127,7 @@ impl ImageSource {
         let dialer = crate::engine::unix_dialer(socket.to_owned());
         let docker = Docker::connect(dialer.clone(), dialer).await;
         let docker = docker.map_err(|error| SourceError::Engine { socket: name.clone(), error })?;
-        Ok(Self { kind: Kind::Engine { docker, socket: name }, cache: cache.to_owned() })
+        Ok(Self { kind: Kind::Engine { docker: Box::new(docker), socket: name }, cache: cache.to_owned() })
     }
 
     /// A tarball of `docker save`, plain or gzip-compressed; it is verified whole before anything is sent.

@@ -1,12 +1,12 @@
 //! Sessions with every chosen host; all of them, or every reason why not.
 
 use futures_util::future::join_all;
-use tokio::sync::mpsc::UnboundedSender;
 
-use crate::apply::{Event, Events, HostSession, SessionError};
+use crate::apply::{Events, HostSession, SessionError};
 use crate::plan::HostFacts;
-use crate::ssh::AgentDialer;
+use crate::state::Scope;
 
+use super::begin::Begun;
 use super::context::Context;
 use super::failure::{Failure, Failures};
 
@@ -18,21 +18,26 @@ pub(super) struct Seen {
     pub(super) facts: HostFacts,
 }
 
-/// Connects to every host and looks at it. Nothing is changed anywhere.
+/// Connects to every host and looks at all of it. Nothing is changed anywhere.
 ///
 /// # Errors
 /// Every host that cannot be reached or used.
-pub(super) async fn connect_all(
-    context: &Context,
-    agent: &AgentDialer,
-    events: &UnboundedSender<Event>,
-) -> Result<Vec<Seen>, Failures> {
+pub(super) async fn connect_all(begun: &Begun) -> Result<Vec<Seen>, Failures> {
+    connect_for(begun, |_| Scope::all(&begun.context.project.name)).await
+}
+
+/// Connects to every host and looks at what a plan for it needs. Nothing is changed anywhere.
+///
+/// # Errors
+/// Every host that cannot be reached or used.
+pub(super) async fn connect_for<'a>(begun: &Begun, scope: impl Fn(&str) -> Scope<'a>) -> Result<Vec<Seen>, Failures> {
+    let (context, scope) = (&begun.context, &scope);
     let sessions = context.hosts.iter().map(|host| async move {
-        let events = Events::new(&host.name, events.clone());
-        let opened = HostSession::open(context.target(host), Context::socket(host), agent.clone(), events).await;
+        let events = Events::new(&host.name, begun.events.clone());
+        let opened = HostSession::open(context.target(host), Context::socket(host), begun.agent.clone(), events).await;
         let failed = |e: SessionError| (host.name.clone(), Failure::of(&e, e.hint()).on(&host.name));
         let session = opened.map_err(failed)?;
-        let facts = session.observe(&context.project.name).await.map_err(failed)?;
+        let facts = session.observe(&scope(&host.name)).await.map_err(failed)?;
         Ok(Seen { session, facts })
     });
     let (mut seen, mut failures) = (Vec::new(), Vec::new());

@@ -26,7 +26,7 @@ pub(super) async fn run(
     ui: Ui,
 ) -> Result<ExitStatus, Failures> {
     let begun = begin(common, key, ui).await?;
-    let connected = connect_all(&begun.context, &begun.agent, &begun.events);
+    let connected = connect_all(&begun);
     let finished = match interrupt::or_interrupted(&begun.interrupted, connected).await {
         Ok(hosts) => {
             let mut finished = Vec::new();

@@ -12,7 +12,7 @@ use crate::yaml::nearest;
 
 use super::args::Images;
 use super::begin::Begun;
-use super::connect::{Seen, connect_all};
+use super::connect::{Seen, connect_for};
 use super::context::Context;
 use super::failure::{Failure, Failures, configuration};
 use super::helper::Helper;
@@ -37,14 +37,18 @@ impl Wanted {
     /// # Errors
     /// Everything that stands in the way.
     pub(super) fn plan(&self, facts: &HostFacts) -> Result<Plan, Vec<PlanError>> {
-        let desired = Desired {
+        reconcile(self.desired(), facts)
+    }
+
+    /// For the plan, and for what it must know.
+    pub(super) fn desired(&self) -> Desired<'_> {
+        Desired {
             project: &self.project,
             images: &self.images,
             helper: &self.helper,
             services: self.services.as_ref(),
             remove_orphans: self.remove_orphans,
-        };
-        reconcile(desired, facts)
+        }
     }
 }
 
@@ -89,7 +93,11 @@ pub(super) async fn prepare(begun: &Begun, asked: &Asked<'_>) -> Result<Prepared
     let helper = Helper::find(&cache).await?;
     let source = source(asked.images, &cache).await.map_err(|e| source_failure(&e))?;
     let mut images = source.describe(&context.images()).await.map_err(|e| source_failure(&e))?;
-    let seen = connect_all(context, &begun.agent, &begun.events).await?;
+    let scope = |host: &str| {
+        let (project, helper) = (&context.placed[host], &helper.image);
+        Desired { project, images: &images, helper, services: None, remove_orphans: false }.scope()
+    };
+    let seen = connect_for(begun, scope).await?;
     let mut works = plan_all(context, asked, seen, Arc::new(images.clone()), &helper)?;
     let pushes = works.iter().flat_map(|work| work.plan.pushes()).filter(|r| **r != helper.image.reference);
     let pushes: BTreeSet<Reference> = pushes.cloned().collect();

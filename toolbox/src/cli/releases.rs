@@ -36,7 +36,7 @@ pub(super) async fn run(
 ) -> Result<ExitStatus, Failures> {
     // The answer is the table: steps are not shown.
     let begun = begin(common, key, Ui::new(true)).await?;
-    let connected = connect_all(&begun.context, &begun.agent, &begun.events);
+    let connected = connect_all(&begun);
     let (mut rows, mut failures) = (Vec::new(), Vec::new());
     for seen in interrupt::or_interrupted(&begun.interrupted, connected).await? {
         let host = seen.facts.host.clone();

@@ -59,7 +59,7 @@ struct Kept {
 async fn prepare(begun: &Begun, arguments: &Rollback, helper: &Helper) -> Result<Chosen, Failures> {
     let asked = asked(arguments)?;
     let project = &begun.context.project.name;
-    let mut kept = shelves(connect_all(&begun.context, &begun.agent, &begun.events).await?, project).await?;
+    let mut kept = shelves(connect_all(begun).await?, project).await?;
     let mut target = match asked {
         Some(id) => Some(known(&kept, id)?),
         None => before(&kept, current(&kept)?),

@@ -75,7 +75,7 @@ pub(super) async fn run(
     let begun = begin(common, key, Ui::new(true)).await?;
     let project = &begun.context.project;
     let services = chosen(project, &arguments.services)?;
-    let connected = connect_all(&begun.context, &begun.agent, &begun.events);
+    let connected = connect_all(&begun);
     let mut rows = Vec::new();
     for host in interrupt::or_interrupted(&begun.interrupted, connected).await? {
         let placed = &begun.context.placed[&host.facts.host];

@@ -18,9 +18,10 @@ use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use crate::compose::Project;
 use crate::image::Reference;
 use crate::plan::volume_labels;
-use crate::state::{EngineState, ImageFacts};
+use crate::state::{EngineState, ImageFacts, Scope};
 
 use super::hijack::Hijack;
+use super::questions::Questions;
 use super::transport::connect;
 use super::{
     ArchiveStream, ContainerSpec, ContainerStatus, Dialer, Engine, EngineError, ExecOutput, ExecStream, HelperSpec,
@@ -42,6 +43,7 @@ pub struct Docker {
     bulk: Api,
     /// As `bulk`, for streams without an end of their own.
     pub(super) streams: Arc<Hijack>,
+    questions: Arc<Questions>,
 }
 
 impl Docker {
@@ -50,12 +52,19 @@ impl Docker {
     /// # Errors
     /// [`EngineError::Unreachable`] where nothing answers as an engine does.
     pub async fn connect(control: Dialer, bulk: Dialer) -> Result<Self, EngineError> {
-        let unreachable = |e: ApiError| EngineError::Unreachable { reason: root_cause(&e) };
-        let quick = connect(control, QUICK, API_DEFAULT_VERSION)?.negotiate_version().await.map_err(unreachable)?;
-        let version = quick.client_version();
+        let (questions, version) = Questions::open(control.clone(), API_DEFAULT_VERSION).await?;
+        let quick = connect(control, QUICK, &version)?;
         let streams = Arc::new(Hijack::new(bulk.clone(), version.to_string()));
         let bulk = connect(bulk, BULK, &version)?;
-        Ok(Self { quick, bulk, streams })
+        Ok(Self { quick, bulk, streams, questions: Arc::new(questions) })
+    }
+
+    /// One snapshot of what `scope` needs.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn look(&self, scope: &Scope<'_>) -> Result<EngineState, EngineError> {
+        observe::snapshot(&self.questions, scope).await
     }
 
     /// A saved tarball of these images.
@@ -85,7 +94,7 @@ impl Docker {
 
 impl Engine for Docker {
     async fn observe(&self, project: &str) -> Result<EngineState, EngineError> {
-        observe::snapshot(&self.quick, project).await
+        self.look(&Scope::all(project)).await
     }
 
     async fn image_facts(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {

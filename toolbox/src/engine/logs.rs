@@ -158,7 +158,7 @@ fn seconds(nanoseconds: i128) -> String {
 }
 
 /// RFC 3986, section 2.1: everything but unreserved characters.
-fn percent_encoded(text: &str) -> String {
+pub(super) fn percent_encoded(text: &str) -> String {
     let encoded = text.bytes().map(|b| match b {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(b).to_string(),
         other => format!("%{other:02X}"),

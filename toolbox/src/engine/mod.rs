@@ -14,6 +14,7 @@ mod helper;
 mod hijack;
 mod logs;
 mod observe;
+mod questions;
 mod resources;
 mod terminal;
 mod transport;

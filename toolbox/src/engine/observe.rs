@@ -1,75 +1,107 @@
 //! The engine's answers as plain values.
 //!
-//! Contract: reads only, in as few rounds as there can be: one for what the engine lists, one for the details of images
-//! and of the project's containers. What vanishes between the two is left out.
+//! Contract: reads only, in two rounds: one for what the engine lists, one for the details of the project's containers
+//! and of images. What vanishes between the two is left out, and what the scope does not need is not asked.
 
 mod relay;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use bollard::Docker as Api;
 use bollard::models::{
-    ContainerInspectResponse, ContainerSummary, ImageInspect, PortSummaryTypeEnum, RestartPolicy as ApiRestart,
-    SystemInfo, SystemVersion,
+    ContainerInspectResponse, ContainerSummary, ImageInspect, ImageSummary, Network, PortSummaryTypeEnum,
+    RestartPolicy as ApiRestart, SystemInfo, SystemVersion, VolumeListResponse,
 };
-use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptions, ListVolumesOptions,
-};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::image::Reference;
 use crate::plan::{FIELDS_LABEL, HASH_LABEL, RELEASE_LABEL, ROLE_LABEL, SERVICE_LABEL};
-use crate::state::{EngineState, ImageFacts, Live, ObservedContainer, ObservedImage, Owned, Role, Store};
+use crate::state::{EngineState, ImageFacts, Live, ObservedContainer, ObservedImage, Owned, Role, Scope, Store};
 
-use super::client::refused;
+use super::questions::{Answer, Questions, by_name};
 use super::{ContainerStatus, EngineError};
 
-/// Requests at once of each kind, images and containers: each may take a session of its own at the host's sshd, which
-/// allows ten.
-const AT_ONCE: usize = 4;
-
-/// Everything; of the project's containers also what can be changed while they exist.
-pub(super) async fn snapshot(api: &Api, project: &str) -> Result<EngineState, EngineError> {
-    let all = ListContainersOptionsBuilder::default().all(true).build();
-    let (info, version, containers, networks, volumes, images) = tokio::join!(
-        api.info(),
-        api.version(),
-        api.list_containers(Some(all)),
-        api.list_networks(None::<ListNetworksOptions>),
-        api.list_volumes(None::<ListVolumesOptions>),
-        api.list_images(Some(ListImagesOptionsBuilder::default().build())),
-    );
-    let ask = |what: &str| {
-        let what = format!("asking the engine for {what}");
-        move |e| refused(what, e)
-    };
-    let (info, version) = (info.map_err(ask("its state"))?, version.map_err(ask("its version"))?);
-    let containers = containers.map_err(ask("its containers"))?.iter().map(container).collect();
-    let networks = networks.map_err(ask("its networks"))?;
-    let volumes = volumes.map_err(ask("its volumes"))?.volumes.unwrap_or_default();
-    let images = images.map_err(ask("its images"))?.into_iter().map(|image| image.id).collect();
-    let mut state = system(&info, &version);
-    (state.images, state.containers) =
-        tokio::try_join!(inspect_images(api, images), details(api, project, containers))?;
+/// What the scope needs; of the project's containers also what can be changed while they exist.
+pub(super) async fn snapshot(questions: &Questions, scope: &Scope<'_>) -> Result<EngineState, EngineError> {
+    let needs = scope.needs.as_ref();
+    let answers = questions.each([
+        "/containers/json?all=true".into(),
+        by_name("/networks", needs.map(|needs| &needs.networks)),
+        by_name("/volumes", needs.map(|needs| &needs.volumes)),
+        "/images/json".into(),
+    ]);
+    let [containers, networks, volumes, images] = answers.await?;
+    let containers: Vec<ContainerSummary> = containers.read("asking the engine for its containers")?;
+    let networks: Vec<Network> = networks.read("asking the engine for its networks")?;
+    let volumes: VolumeListResponse = volumes.read("asking the engine for its volumes")?;
+    let images: Vec<ImageSummary> = images.read("asking the engine for its images")?;
+    let mut state = details(questions, scope, containers.iter().map(container).collect(), &images).await?;
     state.networks = networks.into_iter().filter_map(|n| Some((n.name?, owned(n.labels.as_ref())))).collect();
+    let volumes = volumes.volumes.unwrap_or_default();
     state.volumes = volumes.into_iter().map(|v| (v.name, owned(Some(&v.labels)))).collect();
     Ok(state)
+}
+
+/// The second round. Where no image has to be sent, it matters neither how the engine keeps images nor what most of
+/// them contain.
+async fn details(
+    questions: &Questions,
+    scope: &Scope<'_>,
+    containers: Vec<ObservedContainer>,
+    images: &[ImageSummary],
+) -> Result<EngineState, EngineError> {
+    let complete = scope.lacks_no_image(images.iter().map(|image| image.id.as_str()));
+    let decides =
+        |image: &ImageSummary| !complete || scope.decides(&image.id, &references(&image.repo_tags), &containers);
+    let (known, unknown): (Vec<_>, Vec<_>) = images.iter().partition(|image| scope.known(&image.id).is_some());
+    let unknown: Vec<_> = unknown.into_iter().filter(|image| decides(image)).collect();
+    let own = containers.iter().filter(|c| scope.details(c));
+    let relays = own.clone().filter(|c| c.role == Role::Relay);
+    let asked = [
+        if complete { Vec::new() } else { vec!["/info".into(), "/version".into()] },
+        own.map(|c| format!("/containers/{}/json", c.id)).collect(),
+        relays.clone().map(|c| relay::path(&c.id)).collect(),
+        unknown.iter().map(|image| format!("/images/{}/json", image.id)).collect(),
+    ];
+    let [system, inspected, told, unknown] = questions.groups(asked).await?;
+    let mut told: BTreeMap<String, Answer> = relays.map(|c| c.id.clone()).zip(told).collect();
+    let mut state = <[Answer; 2]>::try_from(system).map_or_else(|_| Ok(nobody_asked()), read_system)?;
+    let mut inspected = inspected.into_iter();
+    for container in containers {
+        let answer = if scope.details(&container) { inspected.next() } else { None };
+        let Some(answer) = answer else {
+            state.containers.push(container);
+            continue;
+        };
+        let told = told.remove(&container.id);
+        state.containers.extend(unless_gone(detail(container, answer, told))?);
+    }
+    let known = known.into_iter().filter_map(|image| {
+        Some(ObservedImage { facts: scope.known(&image.id)?.clone(), references: references(&image.repo_tags) })
+    });
+    state.images = known.collect();
+    for answer in unknown {
+        state.images.extend(unless_gone(answer.read("inspecting an image"))?.map(|image| observed_image(&image)));
+    }
+    Ok(state)
+}
+
+fn nobody_asked() -> EngineState {
+    EngineState { store: Store::Unknown, ..EngineState::empty() }
+}
+
+fn read_system([info, version]: [Answer; 2]) -> Result<EngineState, EngineError> {
+    let info: SystemInfo = info.read("asking the engine for its state")?;
+    let version: SystemVersion = version.read("asking the engine for its version")?;
+    Ok(EngineState {
+        architecture: version.arch.unwrap_or_default(),
+        store: store(&info),
+        data_root: info.docker_root_dir.unwrap_or_default(),
+        ..EngineState::empty()
+    })
 }
 
 fn owned(labels: Option<&HashMap<String, String>>) -> Owned {
     let label = |name: &str| labels.and_then(|labels| labels.get(name)).cloned();
     Owned { project: label("com.docker.compose.project"), hash: label(HASH_LABEL) }
-}
-
-fn system(info: &SystemInfo, version: &SystemVersion) -> EngineState {
-    EngineState {
-        version: version.version.clone().unwrap_or_default(),
-        api_version: version.api_version.clone().unwrap_or_default(),
-        architecture: version.arch.clone().unwrap_or_default(),
-        store: store(info),
-        data_root: info.docker_root_dir.clone().unwrap_or_default(),
-        ..EngineState::empty()
-    }
 }
 
 fn store(info: &SystemInfo) -> Store {
@@ -87,36 +119,16 @@ fn unless_gone<T>(answer: Result<T, EngineError>) -> Result<Option<T>, EngineErr
     }
 }
 
-async fn inspect_images(api: &Api, ids: Vec<String>) -> Result<Vec<ObservedImage>, EngineError> {
-    let inspected = ids.into_iter().map(|id| async move {
-        let answer = api.inspect_image(&id).await.map_err(|e| refused(format!("inspecting image {id}"), e));
-        unless_gone(answer.map(|image| observed_image(&image)))
-    });
-    let inspected: Vec<Option<ObservedImage>> = stream::iter(inspected).buffered(AT_ONCE).try_collect().await?;
-    Ok(inspected.into_iter().flatten().collect())
-}
-
-async fn details(
-    api: &Api,
-    project: &str,
-    containers: Vec<ObservedContainer>,
-) -> Result<Vec<ObservedContainer>, EngineError> {
-    let detailed = containers.into_iter().map(|container| async move {
-        match container.project.as_deref() == Some(project) {
-            true => unless_gone(detail(api, container).await),
-            false => Ok(Some(container)),
-        }
-    });
-    let detailed: Vec<Option<ObservedContainer>> = stream::iter(detailed).buffered(AT_ONCE).try_collect().await?;
-    Ok(detailed.into_iter().flatten().collect())
-}
-
-async fn detail(api: &Api, mut container: ObservedContainer) -> Result<ObservedContainer, EngineError> {
-    let what = format!("inspecting container {}", container.name);
-    let inspected = api.inspect_container(&container.id, None).await.map_err(|e| refused(what, e))?;
+/// `told` is what a relay's container answers when it is asked for its file.
+fn detail(
+    mut container: ObservedContainer,
+    inspected: Answer,
+    told: Option<Answer>,
+) -> Result<ObservedContainer, EngineError> {
+    let inspected: ContainerInspectResponse = inspected.read(&format!("inspecting container {}", container.name))?;
     container.live = Some(live(&inspected));
-    if container.role == Role::Relay {
-        let told = relay::told(api, &container.id, &inspected).await?;
+    if let Some(told) = told {
+        let told = relay::told(told, &inspected)?;
         container.relay_targets = Some(told.targets);
         container.relay_listen = told.listen;
     }
@@ -154,9 +166,12 @@ fn restart(policy: &ApiRestart) -> String {
 }
 
 fn observed_image(image: &ImageInspect) -> ObservedImage {
-    let tags = image.repo_tags.iter().flatten();
-    let references = tags.filter_map(|t| Reference::parse(t).ok()).map(|r| r.full()).collect();
-    ObservedImage { facts: image_facts(image), references }
+    ObservedImage { facts: image_facts(image), references: references(image.repo_tags.as_deref().unwrap_or_default()) }
+}
+
+/// Tags in full form.
+fn references(tags: &[String]) -> BTreeSet<String> {
+    tags.iter().filter_map(|tag| Reference::parse(tag).ok()).map(|reference| reference.full()).collect()
 }
 
 /// The facts of an inspected image.

@@ -38,6 +38,15 @@ pub(super) async fn log_in(
     login.offer_all(in_order(identities, &target.identities)).await
 }
 
+/// Whether the agent holds an RSA key; also where it does not say.
+pub(super) async fn may_use_rsa(agent: &AgentDialer) -> bool {
+    let Ok(stream) = agent.dial().await else { return true };
+    match AgentClient::new(stream).identities().await {
+        Ok(identities) => identities.iter().filter_map(Listed::key).any(|key| key.is_rsa()),
+        Err(_) => true,
+    }
+}
+
 /// Sorted by when they are to be offered. Those of one key stand together, where its first one stood.
 fn in_order(mut identities: Vec<Listed>, named: &[PublicKey]) -> Vec<Listed> {
     let keys: Vec<Option<KeyData>> = identities.iter().map(|listed| listed.key().cloned()).collect();

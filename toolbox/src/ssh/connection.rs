@@ -203,7 +203,8 @@ impl Connection {
     {
         let notes = Arc::new(SessionNotes::default());
         let compression = if matches!(overflow, Overflow::Wait) { PLAIN } else { COMPRESSED };
-        let config = Arc::new(config(&policy, timeouts, compression));
+        let rsa = timeout(timeouts.auth, auth::may_use_rsa(agent)).await.unwrap_or(true);
+        let config = Arc::new(config(&policy, timeouts, compression, rsa));
         let (handler, over) = SessionHandler::new(policy, notes.clone());
         let (stream, heard) = Tap::new(stream);
         let handshake = connect_stream(config, stream, handler);

@@ -27,6 +27,9 @@ pub(super) async fn dial(target: &Target, limit: Duration) -> Result<TcpStream, 
 async fn connect(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
     let stream = timeout(limit, TcpStream::connect(address)).await.map_err(|_| io::ErrorKind::TimedOut)??;
     stream.set_nodelay(true)?;
+    // What is answered at once needs no acknowledgement beside. That the kernel may refuse does no harm.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::net::sockopt::set_tcp_quickack(&stream, false);
     Ok(stream)
 }
 

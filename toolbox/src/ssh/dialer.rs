@@ -16,7 +16,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> AgentStream for S {}
 
 type Dialing = Pin<Box<dyn Future<Output = io::Result<Box<dyn AgentStream>>> + Send>>;
 
-/// Opens a stream to the agent; called once for each authentication. Cheap to clone.
+/// Opens a stream to the agent; called twice for each login. Cheap to clone.
 #[derive(Clone)]
 pub struct AgentDialer(Arc<dyn Fn() -> Dialing + Send + Sync>);
 

@@ -4,8 +4,10 @@
 //! how it was asked for (`apply::observe`), and any engine's own types (`engine`).
 
 mod image_facts;
+mod scope;
 
 pub use image_facts::ImageFacts;
+pub use scope::{Needs, Scope};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,20 +18,18 @@ pub enum Store {
     Classic,
     /// containerd's content store: image ids are manifest digests.
     Containerd,
+    /// Nobody asked, since the host holds every image that it shall.
+    Unknown,
 }
 
 /// One snapshot of a container engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineState {
-    /// The engine's version, such as `26.1.5+dfsg1`.
-    pub version: String,
-    /// The Engine API version spoken, such as `1.45`.
-    pub api_version: String,
-    /// The engine's architecture in Go's words: `amd64`, `arm64`.
+    /// The engine's architecture in Go's words: `amd64`, `arm64`. Empty where nobody asked, as with `store`.
     pub architecture: String,
     /// How images are kept.
     pub store: Store,
-    /// The engine's data directory.
+    /// The engine's data directory; the usual one where nobody asked.
     pub data_root: String,
     /// All images with their tags.
     pub images: Vec<ObservedImage>,
@@ -54,8 +54,6 @@ impl EngineState {
     /// What an engine looks like that was just installed.
     pub fn empty() -> Self {
         Self {
-            version: String::new(),
-            api_version: String::new(),
             architecture: String::new(),
             store: Store::Classic,
             data_root: "/var/lib/docker".into(),

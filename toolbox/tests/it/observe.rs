@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use toolbox::engine::{Docker, Engine as _, unix_dialer};
-use toolbox::state::{EngineState, ObservedContainer, Role};
+use toolbox::state::{EngineState, ImageFacts, Needs, ObservedContainer, Role, Scope, Store};
 
 use crate::engine::{Engine, archive_with};
 
@@ -36,10 +36,13 @@ impl Stage {
         format!("com.docker.compose.project={}", self.name)
     }
 
-    async fn observe(&self) -> EngineState {
+    async fn engine(&self) -> Docker {
         let dialer = || unix_dialer(PathBuf::from("/var/run/docker.sock"));
-        let docker = Docker::connect(dialer(), dialer()).await.unwrap();
-        docker.observe(&self.name).await.unwrap()
+        Docker::connect(dialer(), dialer()).await.unwrap()
+    }
+
+    async fn observe(&self) -> EngineState {
+        self.engine().await.observe(&self.name).await.unwrap()
     }
 
     fn find<'a>(&self, state: &'a EngineState, name: &str) -> &'a ObservedContainer {
@@ -103,4 +106,42 @@ async fn a_relay_says_what_it_was_told_last_else_what_it_was_made_with() {
     let new = stage.find(&state, "new");
     assert_eq!(new.relay_targets, Some(BTreeSet::from(["bbbbbbbbbbbb".to_owned()])));
     assert_eq!(new.relay_listen, Some(BTreeSet::from([81])));
+}
+
+#[tokio::test]
+async fn a_host_that_lacks_no_image_is_asked_for_the_project_alone_and_drift_is_seen_all_the_same() {
+    let test = "a_host_that_lacks_no_image_is_asked_for_the_project_alone_and_drift_is_seen_all_the_same";
+    let Some(engine) = Engine::for_test(test) else {
+        return;
+    };
+    let mut stage = Stage::new(engine, "scope", "{}");
+    let project = stage.project_label();
+    stage.run("web-1", &["--label", &project, "--label", "com.docker.compose.service=web"]);
+    stage.engine.docker(&["update", "--restart", "always", &format!("{}-web-1", stage.name)]);
+    let image = format!("docker.io/library/{}:latest", stage.name);
+    stage.engine.load(&archive_with(&format!("{}:other", stage.name), &[("other", b"")]));
+    let all = stage.observe().await;
+    let ours = all.image(&image).unwrap().clone();
+    let needs = Needs {
+        known: vec![&ours.facts],
+        networks: BTreeSet::from([stage.name.clone()]),
+        volumes: BTreeSet::from(["nobody-has-this".to_owned()]),
+        ..Needs::default()
+    };
+    let scope = Scope { project: &stage.name, needs: Some(needs.clone()) };
+    let state = stage.engine().await.look(&scope).await.unwrap();
+    assert_eq!((state.store, &state.images), (Store::Unknown, &vec![ours.clone()]));
+    assert_eq!(stage.find(&state, "web-1").live, stage.find(&all, "web-1").live);
+    assert_eq!(stage.find(&state, "web-1").live.as_ref().unwrap().restart, "always");
+    assert_eq!(state.networks.get(&stage.name), all.networks.get(&stage.name));
+    assert!(!state.networks.contains_key("bridge") && state.volumes.is_empty());
+
+    // One that is not there may have to be sent: then every image tells what it consists of.
+    let missing = ImageFacts { id: "sha256:none".into(), ..ours.facts.clone() };
+    let scope = Scope { project: &stage.name, needs: Some(Needs { known: vec![&ours.facts, &missing], ..needs }) };
+    let state = stage.engine().await.look(&scope).await.unwrap();
+    assert_eq!((state.store, &state.data_root), (all.store, &all.data_root));
+    assert_eq!(state.architecture, all.architecture);
+    assert!(state.image(&image).is_some() && state.image(&image.replace("latest", "other")).is_some());
+    stage.engine.succeeds(&["image", "rm", "--force", &format!("{}:other", stage.name)]);
 }

@@ -121,8 +121,8 @@ impl<'a> HostRun<'a> {
     /// Somebody may have changed the host before the lock was ours: then the plan is made anew.
     async fn look_again(&mut self, session: &HostSession) -> Result<(), Ended> {
         let untouched = Outcome::FailedUntouched;
-        let facts: HostFacts =
-            session.observe(&self.wanted.project.name).await.map_err(|e| self.failed(untouched, &e, e.hint()))?;
+        let observed = session.observe(&self.wanted.desired().scope()).await;
+        let facts: HostFacts = observed.map_err(|e| self.failed(untouched, &e, e.hint()))?;
         let plan = match self.wanted.plan(&facts) {
             Ok(plan) => plan,
             Err(errors) => {

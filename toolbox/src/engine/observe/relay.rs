@@ -2,14 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use bollard::Docker as Api;
 use bollard::models::ContainerInspectResponse;
-use bollard::query_parameters::DownloadFromContainerOptionsBuilder;
-use futures_util::TryStreamExt as _;
 use serde::Deserialize;
 
 use crate::engine::EngineError;
-use crate::engine::client::refused;
+use crate::engine::questions::Answer;
 use crate::image::first_file;
 
 /// Where a relay keeps what it was told.
@@ -26,13 +23,15 @@ pub(super) struct Told {
     pub(super) listen: Option<BTreeSet<u16>>,
 }
 
-/// Asks a relay's container, running or not.
-pub(super) async fn told(api: &Api, id: &str, inspected: &ContainerInspectResponse) -> Result<Told, EngineError> {
-    let options = DownloadFromContainerOptionsBuilder::default().path(STATE).build();
-    let tarball: Result<Vec<_>, _> = api.download_from_container(id, Some(options)).try_collect().await;
-    let what = "reading what a relay was told".to_owned();
-    let file = match tarball.map_err(|e| refused(what, e)) {
-        Ok(parts) => first_file(&parts.concat(), MOST).ok().flatten(),
+/// Where to ask a relay's container, running or not.
+pub(super) fn path(id: &str) -> String {
+    format!("/containers/{id}/archive?path={STATE}")
+}
+
+/// Reads its answer; a relay that nobody told anything has no such file.
+pub(super) fn told(answer: Answer, inspected: &ContainerInspectResponse) -> Result<Told, EngineError> {
+    let file = match answer.body("reading what a relay was told") {
+        Ok(tarball) => first_file(&tarball, MOST).ok().flatten(),
         Err(missing) if missing.is_not_found() => None,
         Err(other) => return Err(other),
     };

@@ -45,7 +45,7 @@ impl<'a> Run<'a> {
 
     /// On a containerd store a layer counts only where its blob is one that we sent, which a snapshot cannot tell yet.
     fn held_chains(&self) -> BTreeSet<ChainId> {
-        if self.engine.store == Store::Containerd {
+        if self.engine.store != Store::Classic {
             return BTreeSet::new();
         }
         held_chains(self.engine.images.iter().map(|i| i.facts.layers.as_slice()))

@@ -10,6 +10,7 @@ mod images;
 mod ports;
 mod problems;
 mod relays;
+mod scope;
 mod selection;
 mod services;
 mod shared;

@@ -7,11 +7,11 @@ use proptest::test_runner::RngSeed;
 
 use crate::compose::testing::project;
 use crate::compose::{Project, UpdateOrder};
-use crate::plan::{Desired, Plan, reconcile, render};
+use crate::plan::{Desired, Plan, render};
 use crate::state::Role;
 
 use super::carry::{carry, is_clean};
-use super::world::{World, image};
+use super::world::{self, World, image};
 
 #[derive(Debug, Clone)]
 struct Wish {
@@ -108,7 +108,7 @@ fn plan(world: &World, project: &Project) -> Plan {
     let helper = World::helper();
     let images = &world.images;
     let desired = Desired { project, images, helper: &helper, services: None, remove_orphans: false };
-    reconcile(desired, &world.facts()).unwrap()
+    world::plan(desired, &world.facts()).unwrap()
 }
 
 /// What a person does by hand.

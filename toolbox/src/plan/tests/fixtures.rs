@@ -23,11 +23,11 @@ use serde_json::json;
 
 use crate::compose::testing::project;
 use crate::compose::{FileMount, FileObject, Project, ProxyProtocol, Service, UpdateOrder};
-use crate::plan::{Desired, HostFacts, Plan, PlanError, operation, reconcile, render};
+use crate::plan::{Desired, HostFacts, Plan, PlanError, operation, render};
 use crate::state::{ObservedContainer, Owned, Role};
 
 use super::carry::carry;
-use super::world::{World, image};
+use super::world::{self, World, image};
 
 /// A project, the host that it shall run on, and what was asked for.
 struct Case {
@@ -179,7 +179,7 @@ impl Case {
             remove_orphans: self.orphans,
         };
         let engine = self.facts.engine.as_ref().map(|_| self.world.state.clone()).map_err(Clone::clone);
-        reconcile(desired, &HostFacts { engine, ..self.facts.clone() })
+        world::plan(desired, &HostFacts { engine, ..self.facts.clone() })
     }
 
     fn text(&self) -> String {

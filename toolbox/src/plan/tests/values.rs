@@ -2,16 +2,16 @@
 
 use crate::compose::Project;
 use crate::compose::testing::project;
-use crate::plan::{Action, Desired, Plan, reconcile, render, teardown};
+use crate::plan::{Action, Desired, Plan, render, teardown};
 use crate::state::Store;
 
 use super::carry::carry;
-use super::world::{World, image};
+use super::world::{self, World, image};
 
 fn planned(world: &World, project: &Project) -> Plan {
     let (helper, images) = (World::helper(), &world.images);
     let desired = Desired { project, images, helper: &helper, services: None, remove_orphans: false };
-    reconcile(desired, &world.facts()).unwrap()
+    world::plan(desired, &world.facts()).unwrap()
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_helper_for_another_processor_is_refused_where_it_is_needed() {
         helper.facts.architecture = "arm64".into();
         let (helper, images) = (&helper, &world.images);
         let desired = Desired { project: &project, images, helper, services: None, remove_orphans: false };
-        reconcile(desired, &world.facts())
+        world::plan(desired, &world.facts())
     };
     let errors = asked(&world).unwrap_err();
     assert_eq!(errors[0].to_string(), "vm: the helper of this toolbox is for arm64, the host is amd64");

@@ -7,9 +7,36 @@ use serde_json::json;
 use crate::compose::{Project, Service};
 use crate::image::{Digest, Reference};
 use crate::plan::{
-    DesiredImage, FIELDS_LABEL, HASH_LABEL, HostFacts, Making, RelaySpec, Rollout, container_labels, keeper_labels,
+    Desired, DesiredImage, FIELDS_LABEL, HASH_LABEL, HostFacts, Making, Plan, PlanError, RelaySpec, Rollout,
+    container_labels, keeper_labels, reconcile,
 };
-use crate::state::{EngineState, ImageFacts, Live, ObservedContainer, ObservedImage, Role, short_id};
+use crate::state::{EngineState, ImageFacts, Live, ObservedContainer, ObservedImage, Role, Scope, Store, short_id};
+
+/// The plan, which is the same where the host tells only what the project needs.
+pub(super) fn plan(desired: Desired<'_>, facts: &HostFacts) -> Result<Plan, Vec<PlanError>> {
+    let plan = reconcile(desired, facts);
+    assert_eq!(reconcile(desired, &narrowed(facts, &desired.scope())), plan, "a plan made from what was asked for");
+    plan
+}
+
+/// What an engine tells of this within a scope.
+fn narrowed(facts: &HostFacts, scope: &Scope<'_>) -> HostFacts {
+    let (mut facts, needs) = (facts.clone(), scope.needs.as_ref().unwrap());
+    let Ok(engine) = &mut facts.engine else { return facts };
+    if !scope.asks_for_listeners(engine) {
+        facts.listening.clear();
+    }
+    if scope.lacks_no_image(engine.images.iter().map(|image| image.facts.id.as_str())) {
+        let decides = |image: &ObservedImage| scope.decides(&image.facts.id, &image.references, &engine.containers);
+        engine.images.retain(|image| scope.known(&image.facts.id).is_some() || decides(image));
+        (engine.store, engine.architecture) = (Store::Unknown, String::new());
+    }
+    engine.networks.retain(|name, _| needs.networks.contains(name));
+    engine.volumes.retain(|name, _| needs.volumes.contains(name));
+    let listed = engine.containers.iter_mut().filter(|container| !scope.details(container));
+    listed.for_each(|container| container.live = None);
+    facts
+}
 
 /// The run was killed after its last step.
 #[derive(Debug, PartialEq, Eq)]
