@@ -30,6 +30,8 @@ Commands
        --images        also the images built here; pulled ones, the builder's cache and dockerd stay
                        (a project other than .env's leaves images, .toolbox/ and .env alone)
   test [--quick]       all tests, as CI runs them; --quick leaves out the images and the virtual machine
+       --engines       instead: deploys to Docker 26 and 28 and to Podman, which are fetched from Debian's archives
+                       into .toolbox/engines, not installed (docs/targets.md)
   bench agent [-- ARG...]  the agent beside OpenSSH's: signatures, lists, memory (--rounds N, --seconds S)
   bench relay [-- ARG...]  what the relay before a service costs (the same options)
   bench deploy [-- ARG...] deploys beside Compose over ssh and Ansible: time, bytes (--rounds N)
@@ -58,7 +60,7 @@ END
 # --- the command line --------------------------------------------------------------------------------------
 
 AGAIN="$0${*:+ $*}"        # what to type to go on after a failure
-COMMAND='' WHAT='' HOST='' HOST_NAME='' HOST_PORT='' KEY_OPTION=${TOOLBOX_KEY_FILE:-} NO_INSTALL=no VOLUMES=no IMAGES=no QUICK=no
+COMMAND='' WHAT='' HOST='' HOST_NAME='' HOST_PORT='' KEY_OPTION=${TOOLBOX_KEY_FILE:-} NO_INSTALL=no VOLUMES=no IMAGES=no QUICK=no ENGINES_WANTED=no
 REST=()                  # for the toolbox or for ssh
 
 source scripts/ui.sh
@@ -72,6 +74,7 @@ source scripts/demo.sh
 source scripts/deploy.sh
 source scripts/down.sh
 source scripts/test.sh
+source scripts/engines.sh
 source scripts/bench.sh
 source scripts/fuzz.sh
 
@@ -106,6 +109,7 @@ parse() {
             --volumes)    VOLUMES=yes ;;
             --images)     IMAGES=yes ;;
             --quick)      QUICK=yes ;;
+            --engines)    ENGINES_WANTED=yes ;;
             --quiet)      QUIET=yes ;;
             -h | --help)  usage; exit 0 ;;
             --) REST=("${@:2}"); break ;;
@@ -118,7 +122,8 @@ parse() {
 
 check_options() {
     if [[ $COMMAND != down && $VOLUMES$IMAGES = *yes* ]]; then usage_error "--volumes and --images belong to down"; fi
-    if [[ $COMMAND != test && $QUICK = yes ]]; then usage_error "--quick belongs to test"; fi
+    if [[ $COMMAND != test && $QUICK$ENGINES_WANTED = *yes* ]]; then usage_error "--quick and --engines belong to test"; fi
+    [[ $QUICK$ENGINES_WANTED != yesyes ]] || usage_error "--quick or --engines, not both"
     case $COMMAND in
         up | deploy | plan | status | toolbox) ;;
         *) [[ -z $HOST ]] || usage_error "--host does not go with $COMMAND" ;;
@@ -261,7 +266,7 @@ main() {
         ssh)           shell_on_vm ;;
         logs)          show_logs ;;
         down)          take_all_down ;;
-        test)          run_tests ;;
+        test)          if [[ $ENGINES_WANTED = yes ]]; then run_on_engines; else run_tests; fi ;;
         bench)         run_bench ;;
         fuzz)          run_fuzz ;;
     esac

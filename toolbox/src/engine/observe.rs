@@ -34,6 +34,9 @@ pub(super) async fn snapshot(questions: &Questions, scope: &Scope<'_>) -> Result
     let volumes: VolumeListResponse = volumes.read("asking the engine for its volumes")?;
     let images: Vec<ImageSummary> = images.read("asking the engine for its images")?;
     let mut state = details(questions, scope, containers.iter().map(container).collect(), &images).await?;
+    if questions.podman {
+        forget_default_limits(&mut state.containers);
+    }
     state.networks = networks.into_iter().filter_map(|n| Some((n.name?, owned(n.labels.as_ref())))).collect();
     let volumes = volumes.volumes.unwrap_or_default();
     state.volumes = volumes.into_iter().map(|v| (v.name, owned(Some(&v.labels)))).collect();
@@ -108,6 +111,13 @@ fn store(info: &SystemInfo) -> Store {
     let mut pairs = info.driver_status.iter().flatten();
     let snapshotter = pairs.any(|p| p.iter().any(|text| text.starts_with("io.containerd.snapshotter")));
     if snapshotter { Store::Containerd } else { Store::Classic }
+}
+
+/// Podman reports its own default (containers.conf(5), `pids_limit`) as if somebody had asked for it.
+fn forget_default_limits(containers: &mut [ObservedContainer]) {
+    for live in containers.iter_mut().filter_map(|container| container.live.as_mut()) {
+        live.pids_limit = 0;
+    }
 }
 
 /// `None` for what somebody removed between two questions.

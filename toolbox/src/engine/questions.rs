@@ -36,6 +36,8 @@ pub(super) struct Questions {
     dial: Dialer,
     /// Before each path, such as `/v1.41`.
     prefix: String,
+    /// It is Podman, behind Docker's API.
+    pub(super) podman: bool,
     kept: Mutex<Option<Line>>,
 }
 
@@ -45,9 +47,10 @@ impl Questions {
     /// # Errors
     /// [`EngineError::Unreachable`] where nothing answers as an engine does.
     pub(super) async fn open(dial: Dialer, newest: &ClientVersion) -> Result<(Self, ClientVersion), EngineError> {
-        let mut questions = Self { dial, prefix: String::new(), kept: Mutex::new(None) };
-        let answer = questions.ask(&["/_ping".into()]).await?.pop();
-        let theirs = answer.and_then(|answer| answer.api_version).ok_or_else(|| unreachable("no engine answers"))?;
+        let mut questions = Self { dial, prefix: String::new(), podman: false, kept: Mutex::new(None) };
+        let [answer] = questions.each(["/_ping".into()]).await?;
+        questions.podman = answer.podman;
+        let theirs = answer.api_version.ok_or_else(|| unreachable("no engine answers"))?;
         let agreed = if theirs < *newest { theirs } else { *newest };
         questions.prefix = format!("/v{agreed}");
         Ok((questions, agreed))
@@ -130,6 +133,7 @@ pub(super) struct Answer {
     status: u16,
     /// The engine's newest, which it tells with every answer.
     api_version: Option<ClientVersion>,
+    podman: bool,
     body: Vec<u8>,
 }
 
@@ -279,7 +283,8 @@ fn head(bytes: &[u8]) -> io::Result<Option<(usize, Answer, Framing)>> {
         _ => return Err(malformed("an answer without an end")),
     };
     let api_version = value("api-version").and_then(|text| version(std::str::from_utf8(text).ok()?));
-    Ok(Some((length, Answer { status, api_version, body: Vec::new() }, framing)))
+    let podman = value("libpod-api-version").is_some();
+    Ok(Some((length, Answer { status, api_version, podman, body: Vec::new() }, framing)))
 }
 
 /// Two numbers with a dot between them.

@@ -11,6 +11,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::engine::{Engine, service};
@@ -27,6 +28,8 @@ pub(crate) struct Kind {
     pub(crate) disk: &'static str,
     /// How its container engine is.
     pub(crate) engine: State,
+    /// Which engine that is.
+    pub(crate) make: Make,
     /// Programs that it does not have.
     pub(crate) hidden: &'static [&'static str],
 }
@@ -41,11 +44,62 @@ pub(crate) enum State {
     Absent,
 }
 
+/// Which container engine a machine has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Make {
+    /// The one of this machine.
+    Own,
+    /// Docker of this major version, unpacked below `TOOLBOX_TEST_ENGINES`, with this store.
+    Docker(&'static str, Store),
+    /// Podman, unpacked there, whose API stands where Docker's is expected.
+    Podman,
+}
+
+/// Where Docker keeps images.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Store {
+    /// The graph driver overlay2.
+    Classic,
+    Containerd,
+}
+
+impl Make {
+    /// The directory with its files; empty for [`Make::Own`]. `None`, said on stderr, where it is not there.
+    fn unpacked(self, test: &str) -> Option<PathBuf> {
+        let name = match self {
+            Self::Own => return Some(PathBuf::new()),
+            Self::Docker(version, _) => version,
+            Self::Podman => "podman",
+        };
+        let Some(engines) = std::env::var_os("TOOLBOX_TEST_ENGINES") else {
+            eprintln!("{test}: not run, TOOLBOX_TEST_ENGINES is not set (./run.sh test --engines)");
+            return None;
+        };
+        let directory = Path::new(&engines).join(name);
+        if !directory.is_dir() {
+            eprintln!("{test}: not run, {} is not there", directory.display());
+            return None;
+        }
+        Some(directory)
+    }
+
+    fn daemon(self) -> &'static str {
+        if self == Self::Podman { "podman" } else { "dockerd" }
+    }
+
+    /// daemon.json(5) of Docker.
+    fn settings(self, data: &str) -> String {
+        let containerd = matches!(self, Self::Docker(_, Store::Containerd));
+        json!({ "data-root": data, "features": { "containerd-snapshotter": containerd } }).to_string()
+    }
+}
+
 /// Where a machine sees the one that it was joined with.
 pub(crate) const NEIGHBOUR: &str = "192.0.2.2";
 
 /// The engine runs and has room.
-pub(crate) const READY: Kind = Kind { data: "/var/lib/docker", disk: "512m", engine: State::Running, hidden: &[] };
+pub(crate) const READY: Kind =
+    Kind { data: "/var/lib/docker", disk: "512m", engine: State::Running, make: Make::Own, hidden: &[] };
 
 /// A running machine.
 pub(crate) struct Machine {
@@ -62,6 +116,7 @@ impl Machine {
     /// Starts a machine and waits until all in it listens. `None`, said on stderr, where that cannot be done.
     pub(crate) fn start(test: &str, kind: &Kind) -> Option<Self> {
         Engine::for_test(test)?;
+        let unpacked = kind.make.unpacked(test)?;
         if !namespaces() {
             eprintln!("{test}: not run, this process may not make namespaces (root is needed)");
             return None;
@@ -72,10 +127,10 @@ impl Machine {
         let key = KeyPair::generate(path, "key", "ed25519");
         fs::create_dir(path.join("disk")).unwrap();
         fs::write(path.join("machine.sh"), include_str!("machine.sh")).unwrap();
-        fs::write(path.join("daemon.json"), format!("{{\"data-root\": \"{}\"}}", kind.data)).unwrap();
+        fs::write(path.join("daemon.json"), kind.make.settings(kind.data)).unwrap();
         fs::write(path.join("authorized_keys"), &key.public).unwrap();
         fs::write(path.join("sshd_config"), sshd_config(path)).unwrap();
-        let mut child = spawn(path, kind);
+        let mut child = spawn(path, kind, &unpacked);
         let log = await_lines(&mut child, kind);
         Some(Self { directory, child, log, key, host_key })
     }
@@ -176,7 +231,7 @@ fn namespaces() -> bool {
 }
 
 /// `setpriv` sees to it that nothing is left when this process is killed.
-fn spawn(directory: &Path, kind: &Kind) -> Child {
+fn spawn(directory: &Path, kind: &Kind, unpacked: &Path) -> Child {
     Command::new("setpriv")
         .args(["--pdeathsig", "KILL", "unshare", "--net", "--mount"])
         .args(["--pid", "--fork", "--kill-child", "sh"])
@@ -189,6 +244,8 @@ fn spawn(directory: &Path, kind: &Kind) -> Child {
             State::Absent => "absent",
         })
         .args(kind.hidden)
+        .env("UNPACKED", unpacked)
+        .env("DAEMON", kind.make.daemon())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

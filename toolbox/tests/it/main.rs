@@ -31,6 +31,7 @@ mod examples;
 mod image_archive;
 mod login_keys;
 mod machine;
+mod matrix;
 mod memory;
 mod observe;
 mod openssh_regress;

@@ -83,6 +83,15 @@ async fn an_engine_newer_than_this_program_is_spoken_to_in_words_that_both_know(
 }
 
 #[tokio::test]
+async fn podman_is_known_by_its_own_header_and_docker_is_not_taken_for_it() {
+    let podman = b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nLibpod-Api-Version: 4.3.1\r\nContent-Length: 2\r\n\r\nOK";
+    for (pong, expected) in [(&podman[..], true), (PONG.as_bytes(), false)] {
+        let (dial, _) = engine(vec![vec![(1, pong)]]);
+        assert_eq!(Questions::open(dial, &NEWEST).await.unwrap().0.podman, expected);
+    }
+}
+
+#[tokio::test]
 async fn a_kept_connection_that_ended_is_replaced_once() {
     let one = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1";
     let (dial, _) = engine(vec![vec![(1, PONG.as_bytes())], vec![(1, one)], vec![]]);
