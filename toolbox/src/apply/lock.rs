@@ -14,15 +14,17 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::engine::{Engine, EngineError, ExecStream};
 use crate::release::ReleaseId;
 
 /// Far below the silence after which the keeper frees the lock, which is 60 s.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-/// How long an answer may take on its way, beside the time that was asked for.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long giving it back may take.
+const GOODBYE: Duration = Duration::from_secs(30);
+/// How often the engine is asked whether a keeper that has not answered yet still runs.
+const LOOK: Duration = Duration::from_secs(5);
 /// Nobody waits longer.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 /// More of an answer is not read, bytes.
@@ -47,6 +49,22 @@ pub enum LockError {
     /// The keeper gave no answer that can be understood.
     #[error("taking the project's lock: the keeper did not answer: {0}")]
     NoAnswer(String),
+    /// The keeper stopped running before it answered.
+    #[error("taking the project's lock: the keeper {keeper} is {state}")]
+    Stopped {
+        /// Its name.
+        keeper: String,
+        /// The engine's word for its state, or `gone`.
+        state: String,
+    },
+    /// The keeper runs, the connection lives, and there is no answer all the same.
+    #[error("taking the project's lock: the keeper {keeper} runs and has not answered for {seconds} s")]
+    Slow {
+        /// Its name.
+        keeper: String,
+        /// How long it was waited for.
+        seconds: u64,
+    },
 }
 
 impl LockError {
@@ -55,7 +73,13 @@ impl LockError {
         match self {
             Self::Held { .. } => Some("wait for it: deploy --lock-wait SECONDS".into()),
             Self::Engine(error) => error.hint(),
-            Self::NoAnswer(_) => Some("deploy again; a keeper that does not run is started then".into()),
+            Self::NoAnswer(_) | Self::Stopped { .. } => {
+                Some("deploy again; a keeper that does not run is started then".into())
+            }
+            Self::Slow { .. } => Some(
+                "see what keeps the host busy: uptime, docker stats; then run it again, a deploy with more --timeout SECONDS"
+                    .into(),
+            ),
         }
     }
 }
@@ -81,11 +105,18 @@ impl Lock {
     }
 }
 
-/// Takes the lock of the project whose keeper this is, for `who`; waits for it up to `wait`, a week at most.
+/// Takes the lock of the project whose keeper this is, for `who`; waits for it up to `wait`, a week at most. A host that
+/// is so busy that the keeper does not come to answer has `patience` more, as long as the keeper runs.
 ///
 /// # Errors
 /// [`LockError::Held`] where somebody else has it all that time.
-pub async fn acquire<E: Engine>(engine: &E, keeper: &str, who: &str, wait: Duration) -> Result<Lock, LockError> {
+pub async fn acquire<E: Engine>(
+    engine: &E,
+    keeper: &str,
+    who: &str,
+    wait: Duration,
+    patience: Duration,
+) -> Result<Lock, LockError> {
     let command = ["/toolbox-relay".to_owned(), "lock".to_owned()];
     let mut stream = engine.exec_stream(keeper, &command).await?;
     let since = ReleaseId::at(SystemTime::now()).rfc3339();
@@ -94,8 +125,12 @@ pub async fn acquire<E: Engine>(engine: &E, keeper: &str, who: &str, wait: Durat
         json!({ "who": who, "since": since, "wait_ms": wait.as_secs() * 1000 + u64::from(wait.subsec_millis()) });
     // Where that fails the output ends too, and says why.
     let _ = stream.input.write_all(format!("{claim}\n").as_bytes()).await;
-    let answer = timeout(wait + PATIENCE, answer(&mut stream.output)).await;
-    let answer = answer.map_err(|_| LockError::NoAnswer("it took too long".into()))??;
+    let limit = wait.saturating_add(patience);
+    let answer = tokio::select! {
+        answer = answer(&mut stream.output) => answer?,
+        stopped = until_it_stops(engine, keeper) => return Err(stopped),
+        () = sleep(limit) => return Err(LockError::Slow { keeper: keeper.to_owned(), seconds: limit.as_secs() }),
+    };
     if !answer.locked {
         let unknown = || "somebody".to_owned();
         let (who, since) = (answer.who.unwrap_or_else(unknown), answer.since.unwrap_or_else(|| "now".into()));
@@ -105,6 +140,20 @@ pub async fn acquire<E: Engine>(engine: &E, keeper: &str, who: &str, wait: Durat
     let (release, released) = oneshot::channel();
     let holding = tokio::spawn(hold(stream, lost_sender, released));
     Ok(Lock { lost, release, holding })
+}
+
+/// A process in a container that is paused, or was cut off from its engine, says nothing for ever.
+async fn until_it_stops<E: Engine>(engine: &E, keeper: &str) -> LockError {
+    loop {
+        sleep(LOOK).await;
+        let state = match engine.status(keeper).await {
+            Ok(status) if status.state == "running" => continue,
+            Ok(status) => status.state,
+            Err(error) if error.is_not_found() => "gone".to_owned(),
+            Err(error) => return error.into(),
+        };
+        return LockError::Stopped { keeper: keeper.to_owned(), state };
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -155,5 +204,38 @@ async fn hold(stream: ExecStream, lost: watch::Sender<bool>, mut released: onesh
     }
     drop(input);
     let ended = async { while let Some(Ok(_)) = output.next().await {} };
-    let _ = timeout(PATIENCE, ended).await;
+    let _ = timeout(GOODBYE, ended).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::fake::FakeEngine;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn host(state: &str) -> FakeEngine {
+        FakeEngine::default().with_container("keeper", "toolbox.shop", state)
+    }
+
+    async fn asked(engine: &FakeEngine) -> Result<Lock, LockError> {
+        acquire(engine, "toolbox.shop", "ann@box", Duration::ZERO, 300 * SECOND).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_is_busy_gets_the_time_that_was_given() {
+        asked(&host("running").with_lock_after(250 * SECOND)).await.unwrap();
+        let slow = asked(&host("running").with_lock_after(350 * SECOND)).await.unwrap_err();
+        let text = "taking the project's lock: the keeper toolbox.shop runs and has not answered for 300 s";
+        assert_eq!(slow.to_string(), text);
+        assert!(slow.hint().unwrap().contains("--timeout SECONDS"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_keeper_that_stopped_is_not_waited_for() {
+        let began = tokio::time::Instant::now();
+        let stopped = asked(&host("paused").with_lock_after(350 * SECOND)).await.unwrap_err();
+        assert_eq!(stopped.to_string(), "taking the project's lock: the keeper toolbox.shop is paused");
+        assert!(began.elapsed() < 30 * SECOND);
+    }
 }

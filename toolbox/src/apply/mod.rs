@@ -8,6 +8,7 @@ mod containers;
 mod event;
 mod lock;
 mod push;
+mod relay;
 mod session;
 mod source;
 mod store;
@@ -17,6 +18,7 @@ pub use containers::{ApplyError, Containers, Interrupt, Options, Patience, Unwel
 pub use event::{Event, Events, What};
 pub use lock::{Lock, LockError, acquire};
 pub use push::{PushError, push};
+pub use relay::{Relay, drain_limit};
 pub use session::{HostSession, SessionError};
 pub use source::{ImageSource, SourceError, Spool, desired, find, spool_tarball};
 

@@ -42,7 +42,7 @@ impl StoreError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Engine(error) => error.hint(),
-            Self::NoKeeper { .. } => Some("deploy the project again, which makes one: toolbox deploy".into()),
+            Self::NoKeeper { .. } => Some("deploy the project again, which makes one: toolbox deploy; or take away what it kept: toolbox down --volumes".into()),
             Self::Unreadable(_) => None,
             Self::NotSwept(_) => Some("deploy again, or run toolbox prune".into()),
         }

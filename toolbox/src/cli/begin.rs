@@ -47,6 +47,20 @@ pub(super) async fn begin(common: &Common, key: Option<KeySource>, ui: Ui) -> Re
 }
 
 impl Begun {
+    /// Goes on with what went well; else the view ends before the failures are shown.
+    ///
+    /// # Errors
+    /// Those that it is given.
+    pub(super) async fn go_on<T>(self, result: Result<T, Failures>) -> Result<(Self, T), Failures> {
+        match result {
+            Ok(value) => Ok((self, value)),
+            Err(failures) => {
+                self.end().await;
+                Err(failures)
+            }
+        }
+    }
+
     /// Waits until everything that happened is shown.
     pub(super) async fn end(self) {
         drop(self.events);

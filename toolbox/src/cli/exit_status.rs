@@ -25,7 +25,7 @@ impl ExitStatus {
     /// What the hosts' outcomes come to: the worst of them.
     pub(super) fn of(outcomes: &[HostOutcome]) -> Self {
         let statuses = outcomes.iter().map(|o| match o.outcome {
-            Outcome::Ok | Outcome::Untouched | Outcome::RolledBack => Self::Done,
+            Outcome::Ok | Outcome::Untouched | Outcome::KeepsNone | Outcome::RolledBack => Self::Done,
             Outcome::FailedUntouched
             | Outcome::FailedRolledBack
             | Outcome::FailedUnrecorded

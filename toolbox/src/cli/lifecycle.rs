@@ -1,4 +1,8 @@
 //! `toolbox restart`, `toolbox stop` and `toolbox start`: containers as they are, in the order of their dependencies.
+//!
+//! Contract: no container is made or removed.
+
+mod restart;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -33,7 +37,7 @@ struct Steps {
     start: Option<Duration>,
 }
 
-/// Stops and starts services; relays and the keeper go on.
+/// Stops and starts the containers of each service one after the other; relays and the keeper go on.
 pub(super) async fn restart(
     common: &Common,
     arguments: &Cycle,
@@ -75,9 +79,10 @@ async fn run(
     ui: Ui,
 ) -> Result<ExitStatus, Failures> {
     let begun = begin(common, key, ui).await?;
+    let services = chosen(&begun.context.project, names)?;
+    let reached = hosts::reach_all(&begun).await;
+    let (begun, mut reached) = begun.go_on(reached).await?;
     let project = &begun.context.project;
-    let services = chosen(project, names)?;
-    let mut reached = hosts::reach_all(&begun).await?;
     are_deployed(&reached, names)?;
     let locks = lock_all(&mut reached, &project.name).await?;
     let whole = names.is_empty();
@@ -186,22 +191,6 @@ impl Life<'_> {
                 self.add_dependencies(name, needed);
             }
         }
-    }
-
-    async fn restart(
-        &self,
-        services: &BTreeSet<String>,
-        grace: Option<Duration>,
-        limit: Duration,
-        count: &mut Count,
-    ) -> Result<(), Stopped> {
-        for level in self.levels(services) {
-            let containers = self.in_charge(&level);
-            count.changed += containers.len();
-            try_join_all(containers.iter().map(|c| self.stop_one(c, grace))).await?;
-            try_join_all(containers.iter().map(|c| self.start_one(c, limit))).await?;
-        }
-        Ok(())
     }
 
     /// Relays go after their services, so that nobody is refused before; the keeper only with the whole project.

@@ -10,6 +10,9 @@ use crate::state::{ObservedContainer, Role};
 
 use super::failure::Failure;
 
+/// How long a keeper that runs on a busy host may take to answer.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// Takes the lock, which is in the keeper; `None` where no keeper runs, and so nothing that another run could change.
 ///
 /// # Errors
@@ -25,7 +28,7 @@ pub(super) async fn lock<'a>(
     if !running {
         return Ok(None);
     }
-    let locked = acquire(engine, &keeper_name(project), &who(), wait).await;
+    let locked = acquire(engine, &keeper_name(project), &who(), wait, PATIENCE).await;
     locked.map(Some).map_err(|e| Failure::of(&e, e.hint()))
 }
 

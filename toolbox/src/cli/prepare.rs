@@ -8,7 +8,6 @@ use crate::apply::{ImageSource, SourceError, Spool, desired, find};
 use crate::compose::Project;
 use crate::image::Reference;
 use crate::plan::{Desired, DesiredImage, HostFacts, Plan, PlanError, human_bytes, reconcile};
-use crate::yaml::nearest;
 
 use super::args::Images;
 use super::begin::Begun;
@@ -16,6 +15,7 @@ use super::connect::{Seen, connect_for};
 use super::context::Context;
 use super::failure::{Failure, Failures, configuration};
 use super::helper::Helper;
+use super::services::chosen;
 
 /// What a host shall run.
 pub(super) struct Wanted {
@@ -88,7 +88,7 @@ pub(super) struct Asked<'a> {
 /// Whatever stands in the way of a plan, before anything is changed.
 pub(super) async fn prepare(begun: &Begun, asked: &Asked<'_>) -> Result<Prepared, Failures> {
     let context = &begun.context;
-    known(asked.services, &context.project)?;
+    chosen(&context.project, asked.services)?;
     let cache = asked.images.cache.clone().unwrap_or_else(default_cache);
     let helper = Helper::find(&cache).await?;
     let source = source(asked.images, &cache).await.map_err(|e| source_failure(&e))?;
@@ -114,22 +114,6 @@ pub(super) async fn prepare(begun: &Begun, asked: &Asked<'_>) -> Result<Prepared
     Ok(Prepared { works, spools, images: Arc::new(images) })
 }
 
-/// Every service that is asked for is one of the project.
-fn known(services: &[String], project: &Project) -> Result<(), Failures> {
-    let unknown = services.iter().filter(|name| !project.services.contains_key(*name));
-    let failures: Vec<Failure> = unknown
-        .map(|name| {
-            let names = project.services.keys().map(String::as_str);
-            let hint = match nearest(name, names.clone()) {
-                Some(meant) => format!("did you mean {meant}?"),
-                None => format!("the services are {}", names.collect::<Vec<_>>().join(", ")),
-            };
-            Failure::text(format!("the project {} has no service {name:?}", project.name), Some(hint))
-        })
-        .collect();
-    if failures.is_empty() { Ok(()) } else { Err(Failures::configuration(failures)) }
-}
-
 fn plan_all(
     context: &Context,
     asked: &Asked<'_>,
@@ -144,14 +128,6 @@ fn plan_all(
         let (images, helper) = (Arc::clone(&images), Arc::clone(&helper.image));
         (seen, Wanted { project, images, helper, services, remove_orphans: asked.remove_orphans })
     });
-    plan_each(works)
-}
-
-/// The plan of each host.
-///
-/// # Errors
-/// Everything that stands in the way on any of them.
-pub(super) fn plan_each(works: impl Iterator<Item = (Seen, Wanted)>) -> Result<Vec<Work>, Failures> {
     let (mut planned, mut failures) = (Vec::new(), Vec::new());
     for (seen, wanted) in works {
         match wanted.plan(&seen.facts) {

@@ -28,8 +28,9 @@ pub(super) async fn run(
     let begun = begin(common, key, ui).await?;
     let connected = connect_all(&begun);
     let connected = interrupt::or_interrupted(&begun.interrupted, connected).await;
+    let (begun, connected) = begun.go_on(connected).await?;
     let mut outcomes = Vec::new();
-    for seen in connected? {
+    for seen in connected {
         let host = seen.facts.host.clone();
         if *begun.interrupted.borrow() {
             outcomes.push(HostOutcome { host, changed: 0, unchanged: 0, outcome: Outcome::Interrupted });

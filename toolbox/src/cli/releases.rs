@@ -1,5 +1,8 @@
 //! `toolbox releases`
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 
 use crate::agent::KeySource;
@@ -77,17 +80,88 @@ fn row(host: &str, current: bool, release: &Release) -> Row {
     }
 }
 
+/// One line a release, the newest first, with all hosts that keep it: those that a deploy did not have to change keep
+/// none of it.
 fn text(rows: &[Row]) -> String {
-    let head = ["HOST", "RELEASE", "", "BY", "GIT", "SERVICES"].map(str::to_owned).to_vec();
-    let lines = rows.iter().map(|r| {
-        let what = match (&r.rollback_of, r.current) {
-            (Some(of), true) => format!("current, {of} again"),
-            (Some(of), false) => format!("{of} again"),
-            (None, true) => "current".into(),
-            (None, false) => String::new(),
-        };
-        let git = r.git.clone().unwrap_or_default();
-        vec![r.host.clone(), r.release.clone(), what, r.by.clone(), git, r.services.join(", ")]
+    let mut lines: BTreeMap<Reverse<&str>, Vec<&Row>> = BTreeMap::new();
+    for row in rows {
+        lines.entry(Reverse(row.release.as_str())).or_default().push(row);
+    }
+    let head = ["RELEASE", "HOSTS", "", "BY", "GIT", "SERVICES"].map(str::to_owned).to_vec();
+    table(&std::iter::once(head).chain(lines.values().map(|rows| line(rows))).collect::<Vec<_>>())
+}
+
+/// One deploy on several hosts.
+fn line(rows: &[&Row]) -> Vec<String> {
+    let hosts: Vec<&str> = rows.iter().map(|r| r.host.as_str()).collect();
+    let services: BTreeSet<&str> = rows.iter().flat_map(|r| r.services.iter().map(String::as_str)).collect();
+    let gits: BTreeSet<&str> = rows.iter().filter_map(|r| r.git.as_deref()).collect();
+    let by: BTreeSet<&str> = rows.iter().map(|r| r.by.as_str()).collect();
+    let joined = |set: BTreeSet<&str>| set.into_iter().collect::<Vec<_>>().join(", ");
+    vec![rows[0].release.clone(), hosts.join(", "), what(rows), joined(by), joined(gits), joined(services)]
+}
+
+/// Where it runs, and what it brought back.
+fn what(rows: &[&Row]) -> String {
+    let current: Vec<&str> = rows.iter().filter(|r| r.current).map(|r| r.host.as_str()).collect();
+    let current = match current.len() {
+        0 => None,
+        all if all == rows.len() => Some("current".to_owned()),
+        _ => Some(format!("current on {}", current.join(", "))),
+    };
+    let mut again: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for row in rows {
+        if let Some(of) = &row.rollback_of {
+            again.entry(of).or_default().push(&row.host);
+        }
+    }
+    let everywhere = again.len() == 1 && again.values().all(|hosts| hosts.len() == rows.len());
+    let again = again.iter().map(|(of, hosts)| match everywhere {
+        true => format!("{of} again"),
+        false => format!("{of} again on {}", hosts.join(", ")),
     });
-    table(&std::iter::once(head).chain(lines).collect::<Vec<_>>())
+    current.into_iter().chain(again).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(host: &str, release: &str, current: bool, rollback_of: Option<&str>) -> Row {
+        Row {
+            host: host.into(),
+            release: release.into(),
+            current,
+            created: String::new(),
+            by: "ann@box".into(),
+            git: None,
+            rollback_of: rollback_of.map(str::to_owned),
+            services: vec!["web".into()],
+        }
+    }
+
+    #[test]
+    fn a_deploy_is_one_line_that_names_the_hosts_it_changed_and_where_it_runs() {
+        let rows = [
+            row("a", "2", true, None),
+            row("a", "1", false, None),
+            row("b", "4", true, Some("1")),
+            row("b", "3", false, None),
+            row("b", "1", false, None),
+            row("c", "4", true, Some("2")),
+            row("c", "2", false, None),
+        ];
+        let text = text(&rows);
+        let lines: Vec<String> = text.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        assert_eq!(
+            lines,
+            [
+                "RELEASE HOSTS BY GIT SERVICES",
+                "4 b, c current, 1 again on b, 2 again on c ann@box web",
+                "3 b ann@box web",
+                "2 a, c current on a ann@box web",
+                "1 a, b ann@box web",
+            ]
+        );
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::agent::KeySource;
 use crate::apply::{Shelf, Store, StoreError};
 use crate::compose::Project;
-use crate::plan::{DesiredImage, keeper_name, render};
+use crate::plan::{DesiredImage, Plan, keeper_name, render};
 use crate::release::{Release, ReleaseId};
 use crate::state::{EngineState, Role};
 use crate::ui::Ui;
@@ -18,7 +18,7 @@ use super::exit_status::ExitStatus;
 use super::failure::{Failure, Failures};
 use super::helper::Helper;
 use super::interrupt;
-use super::prepare::{Wanted, Work, default_cache, plan_each};
+use super::prepare::{Wanted, Work, default_cache};
 use super::records::Record;
 use super::rollout::{Finished, Rollout, end};
 
@@ -37,17 +37,30 @@ pub(super) async fn run(
 async fn roll_back(begun: &Begun, arguments: &Rollback, ui: Ui) -> Result<Vec<Finished>, Failures> {
     let helper = Helper::find(&default_cache()).await?;
     let prepared = interrupt::or_interrupted(&begun.interrupted, prepare(begun, arguments, &helper)).await;
-    let (works, record) = prepared?;
+    let Chosen { works, record, without } = prepared?;
     works.iter().for_each(|work| ui.say(render(&work.plan).trim_end()));
+    without
+        .iter()
+        .for_each(|seen| ui.say(&format!("{}\n  keeps no release that old, and stays as it is", seen.facts.host)));
+    let mut finished = Finished::without_release(without).await;
     if arguments.dry_run {
-        return Ok(Finished::untouched(works).await);
+        finished.extend(Finished::untouched(works).await);
+    } else {
+        let extension = begun.context.project.toolbox.clone();
+        let rollout = Rollout::new(&arguments.rollout, &extension, works.len(), vec![helper.spool], record);
+        finished.extend(rollout.run(works, begun, ui).await);
     }
-    let extension = begun.context.project.toolbox.clone();
-    let rollout = Rollout::new(&arguments.rollout, &extension, works.len(), vec![helper.spool], record);
-    Ok(rollout.run(works, begun, ui).await)
+    finished.sort_by(|a, b| a.outcome.host.cmp(&b.outcome.host));
+    Ok(finished)
 }
 
-type Chosen = (Vec<Work>, Record);
+/// What brings a release back.
+struct Chosen {
+    works: Vec<Work>,
+    record: Record,
+    /// Hosts that keep no release that old.
+    without: Vec<Seen>,
+}
 
 /// A host and what it keeps.
 struct Kept {
@@ -55,26 +68,56 @@ struct Kept {
     shelf: Shelf,
 }
 
-/// Connects, chooses a release for all hosts, and compares. A host that keeps nothing has no part in it.
+/// Connects, chooses a release for all hosts, and compares.
 async fn prepare(begun: &Begun, arguments: &Rollback, helper: &Helper) -> Result<Chosen, Failures> {
     let asked = asked(arguments)?;
     let project = &begun.context.project.name;
-    let mut kept = shelves(connect_all(begun).await?, project).await?;
+    let kept = shelves(connect_all(begun).await?, project).await?;
     let mut target = match asked {
         Some(id) => Some(known(&kept, id)?),
         None => before(&kept, current(&kept)?),
     };
     while let Some(id) = target {
-        let (works, record) = plan(kept, id, arguments.remove_orphans, helper)?;
+        let (wanted, record) = again_on_all(&kept, id, arguments.remove_orphans, helper)?;
+        let plans = plans(&kept, &wanted)?;
         // What a deploy that only repaired something left on record is what runs.
-        let done = asked.is_some() || works.iter().any(|work| !work.plan.is_empty());
-        if done {
-            return Ok((works, record));
+        if asked.is_some() || plans.values().any(|plan| !plan.is_empty()) {
+            return Ok(choose(kept, wanted, plans, record));
         }
-        kept = shelves(works.into_iter().map(|work| work.seen).collect(), project).await?;
         target = before(&kept, id);
     }
     Err(not_kept("the hosts keep no release before the current one".into()))
+}
+
+/// The plan of each host that has a part in it, by its name.
+fn plans(kept: &[Kept], wanted: &BTreeMap<String, Wanted>) -> Result<BTreeMap<String, Plan>, Failures> {
+    let (mut plans, mut failures) = (BTreeMap::new(), Vec::new());
+    for Kept { seen, .. } in kept {
+        let host = &seen.facts.host;
+        match wanted.get(host).map(|wanted| wanted.plan(&seen.facts)) {
+            None => {}
+            Some(Ok(plan)) => drop(plans.insert(host.clone(), plan)),
+            Some(Err(errors)) => failures.extend(errors.iter().map(|e| Failure::of(e, Some(e.hint())))),
+        }
+    }
+    if failures.is_empty() { Ok(plans) } else { Err(Failures::configuration(failures)) }
+}
+
+fn choose(
+    kept: Vec<Kept>,
+    mut wanted: BTreeMap<String, Wanted>,
+    mut plans: BTreeMap<String, Plan>,
+    mut record: Record,
+) -> Chosen {
+    let (mut works, mut without) = (Vec::new(), Vec::new());
+    for Kept { seen, .. } in kept {
+        match (wanted.remove(&seen.facts.host), plans.remove(&seen.facts.host)) {
+            (Some(wanted), Some(plan)) => works.push(Work { seen, wanted, plan }),
+            _ => without.push(seen),
+        }
+    }
+    record.follow(works.iter().map(|work| &work.seen.facts));
+    Chosen { works, record, without }
 }
 
 fn asked(arguments: &Rollback) -> Result<Option<ReleaseId>, Failures> {
@@ -123,28 +166,29 @@ fn known(kept: &[Kept], id: ReleaseId) -> Result<ReleaseId, Failures> {
     release.map(Release::origin).ok_or_else(|| not_kept(format!("the hosts do not keep release {id}")))
 }
 
-/// What each host has to do so that it is as it was after that deploy, which may not have touched it.
-fn plan(kept: Vec<Kept>, id: ReleaseId, remove_orphans: bool, helper: &Helper) -> Result<Chosen, Failures> {
-    let (mut wanted, mut failures, mut record) = (Vec::new(), Vec::new(), Record::now());
+/// What each host shall run so that it is as it was after that deploy, which may not have touched it; nothing of a host
+/// that keeps no release that old.
+fn again_on_all(
+    kept: &[Kept],
+    id: ReleaseId,
+    remove_orphans: bool,
+    helper: &Helper,
+) -> Result<(BTreeMap<String, Wanted>, Record), Failures> {
+    let (mut wanted, mut failures, mut record) = (BTreeMap::new(), Vec::new(), Record::now());
     for Kept { seen, shelf } in kept {
         let host = seen.facts.host.clone();
         let Some(release) = shelf.releases.iter().find(|r| r.rollback_of.is_none() && r.id <= id) else {
             continue;
         };
-        match again(release, &seen, remove_orphans, helper) {
+        match again(release, seen, remove_orphans, helper) {
             Ok(one) => {
-                record.rollback_of.insert(host, (release.id, release.git.clone()));
-                wanted.push((seen, one));
+                record.rollback_of.insert(host.clone(), (release.id, release.git.clone()));
+                wanted.insert(host, one);
             }
             Err(failure) => failures.push((host.clone(), failure.on(&host))),
         }
     }
-    if !failures.is_empty() {
-        return Err(Failures::of_hosts(failures));
-    }
-    let works = plan_each(wanted.into_iter())?;
-    record.follow(works.iter().map(|work| &work.seen.facts));
-    Ok((works, record))
+    if failures.is_empty() { Ok((wanted, record)) } else { Err(Failures::of_hosts(failures)) }
 }
 
 /// The release as what the host shall run.

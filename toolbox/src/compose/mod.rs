@@ -20,6 +20,7 @@ mod keys;
 pub mod model;
 mod names;
 mod order;
+mod selection;
 mod source;
 mod subset;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use crate::yaml::{Problem, Problems};
 pub use alone::runs_alone;
 pub use decode::{duration, words};
 pub use model::*;
+pub use selection::UnknownService;
 
 use crate::yaml::{Node, Sink};
 use assemble::Assembler;

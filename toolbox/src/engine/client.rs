@@ -25,7 +25,7 @@ use super::questions::Questions;
 use super::transport::connect;
 use super::{
     ArchiveStream, ContainerSpec, ContainerStatus, Dialer, Engine, EngineError, ExecOutput, ExecStream, HelperSpec,
-    create, exec, files, helper, observe,
+    LogRequest, Output, create, exec, files, helper, observe,
 };
 
 /// A request that only asks or flips a switch.
@@ -244,6 +244,10 @@ impl Engine for Docker {
             Err(ApiError::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
             Err(e) => Err(refused(format!("removing the image name {reference}"), e)),
         }
+    }
+
+    async fn follow(&self, id: &str) -> Result<Output, EngineError> {
+        self.log_stream(id, &LogRequest { follow: true, ..LogRequest::default() }).await
     }
 
     async fn logs(&self, id: &str, lines: usize) -> Result<Vec<String>, EngineError> {

@@ -7,19 +7,23 @@
 mod inner;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt as _;
+use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 
 use crate::compose::Project;
 use crate::image::Reference;
+use crate::plan::Fingerprint;
 use crate::state::{EngineState, ImageFacts};
 
 use super::{
-    ArchiveStream, ContainerSpec, ContainerStatus, Engine, EngineError, ExecOutput, ExecStream, HelperSpec, Purpose,
+    ArchiveStream, ContainerSpec, ContainerStatus, Engine, EngineError, ExecOutput, ExecStream, HelperSpec, Output,
+    Purpose,
 };
 
 use inner::{FakeContainer, Inner, Kind, refuse};
@@ -27,7 +31,7 @@ use inner::{FakeContainer, Inner, Kind, refuse};
 /// The engine. Every changing call is counted and written down.
 #[derive(Debug, Default)]
 pub(crate) struct FakeEngine {
-    inner: Mutex<Inner>,
+    inner: Arc<Mutex<Inner>>,
     cut: Notify,
     interrupt: Option<(usize, watch::Sender<bool>)>,
 }
@@ -73,6 +77,16 @@ impl FakeEngine {
     /// The status with which hooks of this service exit.
     pub(crate) fn with_hook_status(self, service: &str, status: i64) -> Self {
         self.with(|inner| inner.hooks.extend([(service.into(), status)]))
+    }
+
+    /// What a hook of this service writes before it ends, in parts of lines; it ends when that was read.
+    pub(crate) fn with_hook_output(self, service: &str, parts: &[&'static str]) -> Self {
+        self.with(|inner| inner.output.extend([(service.into(), parts.to_vec())]))
+    }
+
+    /// A command in a container answers that the lock is held, so long after it was begun.
+    pub(crate) fn with_lock_after(self, time: Duration) -> Self {
+        self.with(|inner| inner.lock_after = Some(time))
     }
 
     /// From now on these services must be served after every call.
@@ -180,8 +194,9 @@ impl FakeEngine {
 }
 
 impl Engine for FakeEngine {
-    async fn observe(&self, _: &str) -> Result<EngineState, EngineError> {
-        Ok(EngineState::empty())
+    /// Its containers, those of services by their names.
+    async fn observe(&self, project: &str) -> Result<EngineState, EngineError> {
+        Ok(EngineState { containers: self.inner.lock().unwrap().observed(project), ..EngineState::empty() })
     }
 
     async fn image_facts(&self, _: &str) -> Result<Option<ImageFacts>, EngineError> {
@@ -219,6 +234,7 @@ impl Engine for FakeEngine {
         if spec.purpose == Purpose::Service && !spec.behind_relay {
             made.ports = spec.service.ports.iter().filter_map(|p| p.published).collect();
         }
+        made.hash = Some(Fingerprint::of(spec.project, spec.service, spec.behind_relay).hash);
         made.files = spec.files.iter().map(|f| (f.source.clone(), f.target.clone())).collect();
         self.create("create", spec.name, made).await
     }
@@ -295,7 +311,14 @@ impl Engine for FakeEngine {
     }
 
     async fn exec_stream(&self, id: &str, _: &[String]) -> Result<ExecStream, EngineError> {
-        Err(refuse(&format!("exec in {id}"), "this engine has no terminals", 501))
+        let after = self.inner.lock().unwrap().lock_after;
+        let after = after.ok_or_else(|| refuse(&format!("exec in {id}"), "this engine has no terminals", 501))?;
+        let answer = async move {
+            tokio::time::sleep(after).await;
+            Ok((false, Bytes::from_static(b"{\"locked\":true}\n")))
+        };
+        let output = stream::once(answer).chain(stream::pending()).boxed();
+        Ok(ExecStream { input: Box::pin(tokio::io::sink()), output, id: id.to_owned() })
     }
 
     async fn put_files(&self, id: &str, directory: &str, tarball: Vec<u8>) -> Result<(), EngineError> {
@@ -317,6 +340,15 @@ impl Engine for FakeEngine {
 
     async fn untag(&self, reference: &str) -> Result<(), EngineError> {
         self.call(format!("untag {reference}"), |_| Ok(())).await
+    }
+
+    async fn follow(&self, id: &str) -> Result<Output, EngineError> {
+        let inner = self.inner.lock().unwrap();
+        let written = inner.output_of(id).unwrap_or_else(|| vec!["the last line of the log\n"]);
+        let parts = written.into_iter().map(|part| Ok((false, Bytes::from_static(part.as_bytes()))));
+        let (this, id) = (Arc::clone(&self.inner), id.to_owned());
+        let end = stream::once(async move { this.lock().unwrap().ends(&id) }).filter_map(async |()| None);
+        Ok(stream::iter(parts).chain(end).boxed())
     }
 
     async fn logs(&self, _: &str, _: usize) -> Result<Vec<String>, EngineError> {

@@ -82,7 +82,8 @@ impl EngineError {
             Self::Refused { message, .. } => message,
             Self::Unreachable { reason } if reason.contains("refused the socket") => {
                 return Some(
-                    "let the host's sshd forward it (AllowStreamLocalForwarding yes), or install the docker command line there"
+                    "see that the engine runs, and that the host's sshd forwards its socket (AllowStreamLocalForwarding yes) \
+                     or has the docker command line; then run it again"
                         .into(),
                 );
             }
@@ -276,6 +277,8 @@ pub trait Engine: Send + Sync + 'static {
     fn tag(&self, image: &str, reference: &Reference) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Takes a name from an image, and removes the image where it was the last and nothing uses it.
     fn untag(&self, reference: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Everything that a container writes until it ends, from its first byte, as fast as it is read.
+    fn follow(&self, id: &str) -> impl Future<Output = Result<self::Output, EngineError>> + Send;
     /// The last lines that a container wrote.
     fn logs(&self, id: &str, lines: usize) -> impl Future<Output = Result<Vec<String>, EngineError>> + Send;
 }

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::compose::{FileMount, FileObject, Project, Service};
 
-use super::operation::{Change, FieldChange};
+use super::cause::{Change, FieldChange};
 
 /// Hex digits of a field's digest in the label.
 const FIELD_DIGITS: usize = 8;

@@ -3,6 +3,7 @@
 //! Contract: `reconcile` is pure: the same project, images and snapshot give the same plan and the same text. A plan
 //! is printed and carried out as it is; whoever applies it decides nothing. Absent on purpose: I/O, clocks, randomness.
 
+mod cause;
 mod fingerprint;
 mod labels;
 mod names;
@@ -16,6 +17,7 @@ mod teardown;
 mod tests;
 mod text;
 
+pub use cause::{Cause, Change, FieldChange};
 pub use fingerprint::Fingerprint;
 pub use labels::{
     COMPOSE_VERSION_LABEL, FIELDS_LABEL, HASH_LABEL, Making, RELEASE_LABEL, ROLE_LABEL, SERVICE_LABEL,
@@ -24,7 +26,7 @@ pub use labels::{
 pub use names::{
     container_name, hook_name, is_in_charge, keeper_name, numbered_name, parked_name, relay_name, staged_name,
 };
-pub use operation::{Action, Cause, Change, Downtime, FieldChange, Operation, Plan, Replacement, When, shown_hook};
+pub use operation::{Action, Downtime, Operation, Plan, Replacement, When, shown_hook};
 pub use order::Rollout;
 pub use prune::{Prune, Thing, Unused, prune};
 pub use reconcile::{Desired, DesiredImage, HostFacts, PlanError, reconcile};

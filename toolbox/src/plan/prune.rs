@@ -13,6 +13,8 @@ use crate::image::Reference;
 use crate::release::{Release, ReleaseId, pinned};
 use crate::state::{EngineState, ObservedContainer, ObservedImage, Role};
 
+use super::names::parked_from;
+
 /// The repository of helper images.
 const HELPER: &str = "docker.io/library/toolbox-relay:";
 
@@ -79,7 +81,8 @@ impl Prune {
 /// pins of releases that were read and are old go, and no file.
 pub fn prune(project: &str, engine: &EngineState, releases: &[Release], whole: bool, keep: usize) -> Prune {
     let (kept, old) = partition(releases, keep);
-    let containers: Vec<Unused> = engine.of_project(project).filter_map(left_over).collect();
+    let containers: Vec<Unused> =
+        engine.of_project(project).filter_map(|container| left_over(engine, container)).collect();
     let pins = Pins {
         project,
         kept: kept.iter().map(|release| release.id).collect(),
@@ -114,10 +117,12 @@ fn partition(releases: &[Release], keep: usize) -> (Vec<&Release>, Vec<&Release>
 }
 
 /// A container of ours that has done its work.
-fn left_over(container: &ObservedContainer) -> Option<Unused> {
+fn left_over(engine: &EngineState, container: &ObservedContainer) -> Option<Unused> {
     let stopped = matches!(container.state.as_str(), "created" | "exited" | "dead");
     let by_us = container.release.is_some() || container.role == Role::Relay;
-    let replaced = container.id.get(..12).is_some_and(|id| container.name.starts_with(&format!("{id}_")));
+    // Until its successor is well it may be the one to go back to.
+    let replaced =
+        parked_from(container).is_some_and(|name| engine.containers.iter().any(|c| c.name == name && c.is_well()));
     let reason = match container.role {
         Role::Service | Role::Relay if stopped && by_us && replaced => "it was replaced",
         Role::Service if container.state == "created" && by_us && container.name.ends_with(".next") => {

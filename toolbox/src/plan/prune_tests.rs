@@ -120,7 +120,8 @@ fn containers_that_did_their_work_go_and_others_stay() {
         by_compose,
         others,
         parked(6, "running"),
-        container(7, "shop-web-1", "exited", 1),
+        container(7, "shop-web-1", "running", 1),
+        container(13, "shop-web-2", "exited", 1),
         container(8, "shop-web-1.next", "running", 1),
         with(container(9, "shop-web-run-2", "running", 1), Role::OneOff),
         with(container(10, "shop-web-run-3", "created", 1), Role::OneOff),
@@ -132,9 +133,22 @@ fn containers_that_did_their_work_go_and_others_stay() {
 }
 
 #[test]
+fn a_replaced_container_stays_until_its_successor_is_well() {
+    let parked = container(1, &format!("{}_shop-web-1", &id(1)[..12]), "exited", 1);
+    let starting = ObservedContainer {
+        status: "Up 2 seconds (health: starting)".into(),
+        ..container(2, "shop-web-1", "running", 2)
+    };
+    for successor in [None, Some(starting), Some(container(2, "shop-web-1.next", "running", 2))] {
+        let engine = engine(successor.iter().cloned().chain([parked.clone()]).collect(), vec![]);
+        assert_eq!(listed(&engine, &[release(2)], 5), [""; 0], "{successor:?}");
+    }
+}
+
+#[test]
 fn an_image_goes_with_the_last_container_that_used_it() {
     let parked = container(1, &format!("{}_shop-web-1", &id(1)[..12]), "exited", 1);
-    let engine = engine(vec![parked], vec![image(1, &[&pin(1)])]);
+    let engine = engine(vec![parked, container(2, "shop-web-1", "running", 2)], vec![image(1, &[&pin(1)])]);
     assert_eq!(listed(&engine, &[release(2)], 5).len(), 2);
 }
 
@@ -170,7 +184,7 @@ fn where_no_record_could_be_read_every_pin_and_file_stays() {
 #[test]
 fn after_a_deploy_containers_stay() {
     let parked = container(1, &format!("{}_shop-web-1", &id(1)[..12]), "exited", 1);
-    let engine = engine(vec![parked], vec![image(2, &[&pin(1)])]);
+    let engine = engine(vec![parked, container(2, "shop-web-1", "running", 3)], vec![image(2, &[&pin(1)])]);
     let all = prune("shop", &engine, &[release(2)], true, 5);
     assert_eq!((all.unused.len(), texts(&all.releases_only())), (2, vec![format!("image name {}", pin(1))]));
 }

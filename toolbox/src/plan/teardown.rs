@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 
 use crate::compose::Project;
+use crate::image::Reference;
+use crate::release::pinned;
 use crate::state::{EngineState, Owned, Role};
 
+use super::cause::Cause;
 use super::names::keeper_name;
-use super::operation::{Action, Cause, Operation, Plan};
+use super::operation::{Action, Operation, Plan};
 
 /// Removes every container of the project, its networks, and with `volumes` its named volumes, its releases and files,
-/// and what they hold. Networks and volumes that are external, or without the project's label, stay, and so do images.
+/// and what they hold, and the names by which releases kept their images. Networks and volumes that are external, or
+/// without the project's label, stay, and so do images under names of their own.
 pub fn teardown(host: &str, project: &Project, engine: &EngineState, volumes: bool) -> Plan {
     let mut containers: Vec<_> = engine.of_project(&project.name).collect();
     // What stands before a service goes after it, and the lock last.
@@ -33,7 +37,10 @@ pub fn teardown(host: &str, project: &Project, engine: &EngineState, volumes: bo
     notes.extend(others.iter().map(|name| foreign("volume", name)));
     let networks = networks.into_iter().map(|name| Action::RemoveNetwork { name });
     let named = named.into_iter().map(|name| Action::RemoveVolume { name });
-    let actions = containers.chain(networks).chain(named);
+    let pins = engine.images.iter().flat_map(|image| &image.references).filter(|_| volumes);
+    let pins = pins.filter(|name| pinned(&project.name, name).is_some()).filter_map(|name| Reference::parse(name).ok());
+    let pins = pins.map(|reference| Action::RemovePin { reference });
+    let actions = containers.chain(networks).chain(named).chain(pins);
     Plan {
         host: host.to_owned(),
         operations: actions.map(|action| Operation { action, cause: Cause::Asked }).collect(),

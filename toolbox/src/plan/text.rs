@@ -75,7 +75,7 @@ fn what(plan: &Plan, action: &Action) -> String {
         Action::ReplaceContainers { service, order, reason, downtime, delay, batch } => {
             let relayed = plan.relays.contains_key(service);
             let manner = manner(*order, reason.as_deref(), relayed);
-            format!("~ replace container {}: {manner}, {}{}", names(batch), gap(*downtime), pause(*delay))
+            format!("~ replace container {}: {manner}, {}{}", names(batch), gap_of(*order, *downtime), pause(*delay))
         }
         Action::CreateRelay { relay, ports, replaces, downtime, .. } => {
             let verb = if replaces.is_some() { "~ replace" } else { "+ create" };
@@ -86,9 +86,15 @@ fn what(plan: &Plan, action: &Action) -> String {
         Action::SwitchRelay { service, relay } => format!("~ switch relay {relay} to the containers of {service}"),
         Action::RetireRelay { relay, .. } => format!("- remove relay {relay}"),
         Action::StartContainer { container, .. } => format!("~ start container {container}"),
+        Action::StopContainer { container, .. } => {
+            format!(
+                "~ stop container {container} ahead, as another service takes its port, gap until its successor is healthy"
+            )
+        }
         Action::RemoveContainer { container, .. } => format!("- remove container {container}"),
         Action::RemoveNetwork { name } => format!("- remove network {name}"),
         Action::RemoveVolume { name } => format!("- remove volume {name} and what it holds"),
+        Action::RemovePin { reference } => format!("- remove image name {}", reference.familiar()),
     }
 }
 
@@ -103,6 +109,16 @@ fn manner(order: UpdateOrder, reason: Option<&str>, relayed: bool) -> String {
         (UpdateOrder::StartFirst, _) => "start-first".into(),
         (UpdateOrder::StopFirst, Some(reason)) => format!("stop-first ({reason})"),
         (UpdateOrder::StopFirst, None) => "stop-first".into(),
+    }
+}
+
+fn gap_of(order: UpdateOrder, downtime: Downtime) -> &'static str {
+    match (order, downtime) {
+        // The engine's name server answers with a container from its start to its end.
+        (UpdateOrder::StartFirst, Downtime::ByName) => {
+            "by name: who asks for it by name may be refused until it is healthy, as it exposes no port"
+        }
+        (_, downtime) => gap(downtime),
     }
 }
 

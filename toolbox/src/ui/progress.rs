@@ -45,6 +45,7 @@ impl View {
             What::Done(label, elapsed) => self.end(&host, &label, &seconds(elapsed)),
             What::Failed(label) => self.end(&host, &label, "failed"),
             What::Note(note) => self.line(&format!("{host}: {note}")),
+            What::Output { of, line, place: _ } => self.line(&format!("{host}: {of}: {line}")),
         }
     }
 

@@ -25,6 +25,8 @@ pub enum Outcome {
     Ok,
     /// Nothing was tried, because another host failed.
     Untouched,
+    /// Nothing was tried, because it keeps no release as old as that to go back to.
+    KeepsNone,
     /// It failed before anything was changed.
     FailedUntouched,
     /// It failed, and the containers are as they were.
@@ -46,6 +48,7 @@ impl Outcome {
         match self {
             Self::Ok => "ok",
             Self::Untouched => "not touched",
+            Self::KeepsNone => "not touched, it keeps no release that old",
             Self::FailedUntouched => "failed, nothing changed",
             Self::FailedRolledBack => "failed, rolled back",
             Self::RolledBack => "rolled back with the others",
@@ -61,7 +64,8 @@ impl HostOutcome {
     /// The recap of all hosts as a table.
     pub fn recap(outcomes: &[Self]) -> String {
         let rows = outcomes.iter().map(|o| {
-            let failed = usize::from(!matches!(o.outcome, Outcome::Ok | Outcome::Untouched | Outcome::RolledBack));
+            let well = [Outcome::Ok, Outcome::Untouched, Outcome::KeepsNone, Outcome::RolledBack];
+            let failed = usize::from(!well.contains(&o.outcome));
             vec![
                 o.host.clone(),
                 format!("changed={}", o.changed),

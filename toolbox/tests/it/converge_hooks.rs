@@ -19,7 +19,12 @@ fn hooks_run_once_around_the_swap_and_what_they_say_is_told() {
     hooked(&setting, 0, "[say, the tables are there]", "[say, the caches are warm]");
     let run = setting.project.toolbox(&["deploy"]).exits(0);
     let said = |text: &str| run.stderr.find(text).unwrap_or_else(|| panic!("{text:?} in {}", run.stderr));
-    let order = ["vm: the tables are there", "wait until web is healthy", "vm: the caches are warm"].map(said);
+    let order = [
+        "vm: web hooks.before[0]: the tables are there",
+        "wait until web is healthy",
+        "vm: web hooks.after[0]: the caches are warm",
+    ]
+    .map(said);
     assert!(order.is_sorted(), "{}", run.stderr);
     setting.is_whole();
 
@@ -58,6 +63,6 @@ fn hook_that_was_killed_with_its_deploy_runs_again_and_leaves_nothing() {
     events.wait_for("start");
     running.end_with("KILL").was_killed();
     hooked(&setting, 1, "[say, migrated]", "");
-    setting.project.toolbox(&["deploy", "--lock-wait", "60"]).exits(0).tells("vm: migrated");
+    setting.project.toolbox(&["deploy", "--lock-wait", "60"]).exits(0).tells("vm: web hooks.before[0]: migrated");
     setting.is_whole();
 }

@@ -94,6 +94,20 @@ fn hosts_are_deployed_together_with_one_release_and_one_recap() {
 }
 
 #[test]
+fn host_that_keeps_no_release_that_old_is_told_in_the_recap_of_a_rollback() {
+    let Some(pair) = Pair::new("young") else {
+        return;
+    };
+    pair.project.toolbox(&["deploy", "--limit", "west"]).exits(0);
+    pair.greets(1, "");
+    pair.project.toolbox(&["deploy"]).exits(0);
+    let run = pair.project.toolbox(&["rollback"]).exits(0);
+    run.prints("east  changed=0  unchanged=0  failed=0  not touched, it keeps no release that old");
+    assert_eq!(pair.greetings(), ["1", "0"]);
+    pair.project.toolbox(&["releases"]).exits(0).prints("east, west  current on east").prints("west        current, ");
+}
+
+#[test]
 fn host_that_cannot_be_made_ready_leaves_the_other_untouched() {
     let Some(pair) = Pair::new("stage").map(Pair::deployed) else {
         return;

@@ -75,7 +75,12 @@ fn rollback_brings_image_environment_and_configs_back_from_the_host_alone() {
     let seen: Vec<&Value> = rows.iter().map(|row| &row["current"]).collect();
     assert_eq!(seen, [true, false, false]);
     assert_eq!(rows[0]["services"], serde_json::json!(["web"]));
-    setting.project.toolbox(&["releases"]).exits(0).prints("HOST").prints(&format!("{}  current", id(&rows[0])));
+    setting
+        .project
+        .toolbox(&["releases"])
+        .exits(0)
+        .prints("RELEASE")
+        .prints(&format!("{}  vm     current", id(&rows[0])));
 
     let crowd = setting.crowd();
     runs(&setting, 3);

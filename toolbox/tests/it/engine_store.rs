@@ -29,19 +29,19 @@ async fn kept(test: &str) -> Option<(World, String)> {
 #[tokio::test]
 async fn the_lock_is_one_persons_at_a_time_and_the_next_ones_afterwards() {
     let Some((world, keeper)) = kept("lock").await else { return };
-    let ann = acquire(&world.engine, &keeper, "ann@box", NOW).await.unwrap();
-    let refused = acquire(&world.engine, &keeper, "bob@box", NOW).await.unwrap_err();
+    let ann = acquire(&world.engine, &keeper, "ann@box", NOW, LONG).await.unwrap();
+    let refused = acquire(&world.engine, &keeper, "bob@box", NOW, LONG).await.unwrap_err();
     let LockError::Held { who, since } = &refused else { panic!("{refused}") };
     assert_eq!(who, "ann@box");
     assert!(since.starts_with("20") && since.ends_with('Z'), "{since}");
     assert!(!*ann.lost().borrow());
     let (engine, container) = (world.engine.clone(), keeper.clone());
-    let waiting = tokio::spawn(async move { acquire(&engine, &container, "bob@box", LONG).await });
+    let waiting = tokio::spawn(async move { acquire(&engine, &container, "bob@box", LONG, LONG).await });
     ann.release().await;
     let bob = waiting.await.unwrap().unwrap();
     drop(bob);
-    acquire(&world.engine, &keeper, "cat@box", LONG).await.unwrap().release().await;
-    acquire(&world.engine, &keeper, "dan@box", NOW).await.expect("who gave it back waits until the host knows");
+    acquire(&world.engine, &keeper, "cat@box", LONG, LONG).await.unwrap().release().await;
+    acquire(&world.engine, &keeper, "dan@box", NOW, LONG).await.expect("who gave it back waits until the host knows");
 }
 
 #[tokio::test]
@@ -55,34 +55,47 @@ async fn a_holder_that_is_killed_frees_the_lock() {
     let mut line = String::new();
     BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "{\"locked\":true}\n");
-    let refused = acquire(&world.engine, &keeper, "bob@box", NOW).await.unwrap_err();
+    let refused = acquire(&world.engine, &keeper, "bob@box", NOW, LONG).await.unwrap_err();
     assert_eq!(refused.to_string(), "ann@box is deploying this project to this host since 2026-11-22T17:54:37Z");
     holder.kill().unwrap();
     holder.wait().unwrap();
-    acquire(&world.engine, &keeper, "bob@box", LONG).await.unwrap();
+    acquire(&world.engine, &keeper, "bob@box", LONG, LONG).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_holder_whose_connection_dies_frees_the_lock_and_learns_of_it() {
     let Some((world, keeper)) = kept("lockcut").await else { return };
     let (engine, cable) = world.cable().await;
-    let ann = acquire(&engine, &keeper, "ann@box", NOW).await.unwrap();
+    let ann = acquire(&engine, &keeper, "ann@box", NOW, LONG).await.unwrap();
     let mut lost = ann.lost();
     cable.cut();
     lost.wait_for(|lost| *lost).await.unwrap();
-    acquire(&world.engine, &keeper, "bob@box", LONG).await.unwrap();
+    acquire(&world.engine, &keeper, "bob@box", LONG, LONG).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_keeper_that_is_stopped_takes_the_lock_along() {
     let Some((world, keeper)) = kept("stopped").await else { return };
-    let ann = acquire(&world.engine, &keeper, "ann@box", NOW).await.unwrap();
+    let ann = acquire(&world.engine, &keeper, "ann@box", NOW, LONG).await.unwrap();
     world.engine.stop(&keeper, Some(NOW)).await.unwrap();
     ann.lost().wait_for(|lost| *lost).await.unwrap();
-    let refused = acquire(&world.engine, &keeper, "bob@box", NOW).await.unwrap_err();
+    let refused = acquire(&world.engine, &keeper, "bob@box", NOW, LONG).await.unwrap_err();
     assert!(matches!(refused, LockError::Engine(_)), "{refused}");
     world.engine.start(&keeper).await.unwrap();
-    acquire(&world.engine, &keeper, "bob@box", NOW).await.unwrap();
+    acquire(&world.engine, &keeper, "bob@box", NOW, LONG).await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_waits_in_a_keeper_that_is_paused_is_told_so() {
+    let Some((world, keeper)) = kept("paused").await else { return };
+    let ann = acquire(&world.engine, &keeper, "ann@box", NOW, LONG).await.unwrap();
+    let (engine, container) = (world.engine.clone(), keeper.clone());
+    let waiting = tokio::spawn(async move { acquire(&engine, &container, "bob@box", LONG, LONG).await });
+    world.cli.docker(&["pause", &keeper]);
+    let refused = waiting.await.unwrap().unwrap_err();
+    world.cli.docker(&["unpause", &keeper]);
+    assert!(refused.to_string().contains("paused"), "{refused}");
+    ann.release().await;
 }
 
 const COMPOSE: &str = "services: { web: { image: IMAGE } }\n";

@@ -79,3 +79,51 @@ fn a_release_that_does_not_come_up_is_not_noticed_either() {
     assert!(well > 10, "{well}");
     assert_eq!(setting.machine.engine().all_containers(&setting.project.name), before);
 }
+
+#[test]
+fn containers_restart_one_after_the_other_and_nobody_notices() {
+    let Some(setting) = Setting::new("rolling", &READY) else {
+        return;
+    };
+    setting.project.compose(&web(&setting.image.name, 2, 0));
+    let setting = setting.deployed();
+    let before = setting.machine.engine().all_containers(&setting.project.name);
+    let crowd = setting.crowd();
+    for _ in 0..3 {
+        let run = setting.project.toolbox(&["restart", "web"]).exits(0).prints("changed=2");
+        assert!(!run.stderr.contains("is away"), "{}", run.stderr);
+    }
+    crowd.noticed_nothing();
+    assert_eq!(setting.machine.engine().all_containers(&setting.project.name), before);
+    setting.project.toolbox(&["plan", "--detailed-exitcode"]).exits(0);
+
+    setting.project.compose(&web(&setting.image.name, 1, 0));
+    setting.project.toolbox(&["deploy"]).exits(0);
+    setting.project.toolbox(&["restart"]).exits(0).tells("web has no other container that is well: it is away until");
+    setting.project.toolbox(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn stop_first_services_exchange_their_ports() {
+    let Some(setting) = Setting::new("circle", &READY) else {
+        return;
+    };
+    let (project, image) = (&setting.project, &setting.image.name);
+    let service = |name: &str, port: u16| {
+        format!(
+            "  {name}:\n    image: {image}\n    ports: [\"{port}:8080\"]\n    deploy: {{update_config: {{order: \
+             stop-first}}}}\n"
+        )
+    };
+    let deploy = |a, b| {
+        project.compose(&format!("services:\n{}{}", service("a", a), service("b", b)));
+        project.toolbox(&["deploy"]).exits(0)
+    };
+    deploy(8080, 8081);
+    deploy(8081, 8080).tells("ahead, as another service takes its port");
+    for (name, port) in [("a", "8081"), ("b", "8080")] {
+        let container = setting.machine.engine().container(&project.container(name));
+        assert_eq!(container["NetworkSettings"]["Ports"]["8080/tcp"][0]["HostPort"], port, "{name}");
+    }
+    project.toolbox(&["plan", "--detailed-exitcode"]).exits(0);
+}

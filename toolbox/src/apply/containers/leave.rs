@@ -6,7 +6,7 @@
 use futures_util::future::try_join_all;
 
 use crate::engine::Engine;
-use crate::plan::{Cause, Operation, keeper_name, parked_name};
+use crate::plan::{Action, Cause, Operation, keeper_name, parked_name};
 
 use super::undo::{Undo, already_named, gone_already};
 use super::{ApplyError, Containers, refused};
@@ -55,6 +55,7 @@ impl<E: Engine> Containers<'_, E> {
             // Done while staging.
             Cause::NeverInCharge => Ok(()),
             _ if container == keeper_name(&self.project.name) => Ok(()),
+            Cause::NeverWell => self.never_well(container, id, volumes).await,
             Cause::LeftOver => self.left_over(service, container, id, volumes).await,
             _ => self.scale_down(service, container, id, volumes).await,
         }
@@ -66,6 +67,27 @@ impl<E: Engine> Containers<'_, E> {
             self.engine.remove(id, volumes).await.or_else(gone_already)
         };
         self.step(&format!("remove container {container}"), removal).await
+    }
+
+    /// Whatever fails from here on, what was stopped for it comes back instead.
+    async fn never_well(&mut self, container: &str, id: &str, volumes: bool) -> Result<(), ApplyError> {
+        for operation in &self.plan.operations {
+            let Action::ReplaceContainers { service, batch, .. } = &operation.action else { continue };
+            for earlier in batch.iter().filter(|one| one.container == container) {
+                let (id, name) = (earlier.replaces.clone(), container.to_owned());
+                self.note(service, Undo::Start { id, name, well: false });
+            }
+        }
+        self.remove_now(container, id, volumes).await
+    }
+
+    /// Another service needs a port of it before its own turn comes.
+    pub(super) async fn stop_ahead(&mut self, service: &str, container: &str, id: &str) -> Result<(), ApplyError> {
+        if self.ran(id).await.is_some() {
+            let (id, name) = (id.to_owned(), container.to_owned());
+            self.note(service, Undo::Start { id, name, well: false });
+        }
+        self.step(&format!("stop container {container}"), self.engine.stop(id, None)).await
     }
 
     /// It may be the last that works: it stays until the new ones are in charge, except where two at once do harm.

@@ -31,7 +31,7 @@ use super::event::Events;
 pub use error::ApplyError;
 pub use health::{Patience, Unwell, Wanted, wait};
 use leave::{Gone, Leaving};
-use undo::Step;
+use undo::{Step, gone_already};
 
 /// Turns true when a person interrupts.
 pub type Interrupt = watch::Receiver<bool>;
@@ -147,6 +147,7 @@ impl<'a, E: Engine> Containers<'a, E> {
             Action::SwitchRelay { service, .. } => self.switch_and_let_go(service).await,
             Action::RetireRelay { service, relay, id } => self.retire_relay(service, relay, id).await,
             Action::StartContainer { service, container, id } => self.start_again(service, container, id).await,
+            Action::StopContainer { service, container, id } => self.stop_ahead(service, container, id).await,
             Action::RemoveContainer { service, container, id, volumes } => {
                 self.remove(operation, service.as_deref(), container, id, *volumes).await
             }
@@ -155,6 +156,10 @@ impl<'a, E: Engine> Containers<'a, E> {
             }
             Action::RemoveVolume { name } => {
                 self.step(&format!("remove volume {name}"), self.engine.remove_volume(name)).await
+            }
+            Action::RemovePin { reference } => {
+                let removal = async { self.engine.untag(&reference.full()).await.or_else(gone_already) };
+                self.step(&format!("remove image name {}", reference.familiar()), removal).await
             }
             _ => Ok(()),
         }

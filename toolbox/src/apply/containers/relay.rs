@@ -3,59 +3,28 @@
 //! Contract: a relay answers a request when it is in force. What it was told last is asked of the relay itself before
 //! it is told something else, so that the way back leads where it came from.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::engine::{Engine, EngineError, ExecOutput, HelperSpec};
+use crate::engine::{Engine, EngineError, HelperSpec};
 use crate::plan::{RelaySpec, parked_name, relay_name};
+use crate::state::short_id;
 
 use super::super::event::What;
+use super::super::relay::{Listen, Relay, Routes, drain_limit};
 use super::undo::Undo;
 use super::{ApplyError, Containers, refused};
 
-/// How long connections to a container that was replaced may take to end, where the file does not say.
-const DRAIN: Duration = Duration::from_secs(30);
 /// Pause between two questions to a relay that has just been started.
 const PAUSE: Duration = Duration::from_millis(100);
 /// What a relay that goes leaves its connections; for that long nobody can connect.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A port of a relay and the port of its targets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) struct Listen {
-    pub(super) port: u16,
-    pub(super) to: u16,
-}
-
-/// Where a relay sends new connections.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Routes {
-    pub(super) listen: BTreeSet<Listen>,
-    /// The first 12 digits of the containers' ids.
-    pub(super) targets: BTreeSet<String>,
-}
-
-/// Connections that have not ended.
-#[derive(Debug, Deserialize)]
-struct Drained {
-    left: u64,
-}
-
 /// A container's name in Docker's own DNS.
 fn target(id: &str) -> String {
-    id.get(..12).unwrap_or(id).to_owned()
-}
-
-/// Why it did not do what it was asked: `{"error": …}`, or whatever it wrote.
-fn complaint(answer: &ExecOutput) -> String {
-    let said = serde_json::from_slice::<serde_json::Value>(&answer.stdout).unwrap_or_default();
-    let written = || String::from_utf8_lossy(&[answer.stderr.as_slice(), &answer.stdout].concat()).trim().to_owned();
-    said["error"].as_str().map_or_else(written, str::to_owned)
+    short_id(id).to_owned()
 }
 
 impl<E: Engine> Containers<'_, E> {
@@ -80,14 +49,14 @@ impl<E: Engine> Containers<'_, E> {
             return Ok(());
         }
         let label = format!("switch relay {relay}");
-        let before = refused(&label, self.ask_routes(&relay).await)?;
+        let before = refused(&label, Relay::new(self.engine, &relay).routes().await)?;
         if self.relay_follows(service) {
             // What it publishes stays so until its successor takes over.
             routes.listen.extend(&before.listen);
         }
         if before != routes {
             self.note(service, Undo::Switch { relay: relay.clone(), routes: before });
-            self.step(&label, self.set_routes(&relay, &routes)).await?;
+            self.step(&label, Relay::new(self.engine, &relay).switch(&routes)).await?;
         }
         Ok(())
     }
@@ -101,25 +70,14 @@ impl<E: Engine> Containers<'_, E> {
         }
     }
 
-    /// Returns the targets that get no new connections any more.
-    pub(super) async fn set_routes(&self, relay: &str, routes: &Routes) -> Result<BTreeSet<String>, EngineError> {
-        let before = self.ask_routes(relay).await?;
-        let request = json!({"do": "switch", "targets": routes.targets, "listen": routes.listen});
-        self.control::<serde_json::Value>(relay, &request).await?;
-        Ok(before.targets.into_iter().filter(|t| !routes.targets.contains(t)).collect())
-    }
-
-    async fn ask_routes(&self, relay: &str) -> Result<Routes, EngineError> {
-        self.control(relay, &json!({"do": "status"})).await
-    }
-
     /// Waits until the connections to these containers have ended.
     pub(super) async fn drain(&self, service: &str, ids: impl Iterator<Item = &str>) -> Result<(), ApplyError> {
         let relay = relay_name(self.project, service);
         let targets = ids.map(target).collect();
         let limit = self.drain_limit(service);
         let label = format!("wait until connections to the earlier {service} have ended");
-        let drained = self.or_interrupted(self.drain_from(&relay, &targets, limit));
+        let handle = Relay::new(self.engine, &relay);
+        let drained = self.or_interrupted(handle.drain(&targets, limit));
         let drained = async { refused(&label, drained.await?) };
         let left = self.events.step(&label, drained).await?;
         if left > 0 {
@@ -129,30 +87,8 @@ impl<E: Engine> Containers<'_, E> {
         Ok(())
     }
 
-    /// Returns how many connections are left.
-    pub(super) async fn drain_from(
-        &self,
-        relay: &str,
-        targets: &BTreeSet<String>,
-        limit: Duration,
-    ) -> Result<u64, EngineError> {
-        let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-        let request = json!({"do": "drain", "targets": targets, "limit_ms": limit});
-        self.control::<Drained>(relay, &request).await.map(|d| d.left)
-    }
-
     pub(super) fn drain_limit(&self, service: &str) -> Duration {
-        self.project.services.get(service).and_then(|s| s.toolbox.drain).unwrap_or(DRAIN)
-    }
-
-    async fn control<T: DeserializeOwned>(&self, relay: &str, request: &serde_json::Value) -> Result<T, EngineError> {
-        let failed = |message| EngineError::Refused { what: format!("asking relay {relay}"), message, status: 0 };
-        let command = ["/toolbox-relay", "control"].map(str::to_owned);
-        let answer = self.engine.exec(relay, &command, request.to_string().as_bytes()).await?;
-        if answer.status != 0 {
-            return Err(failed(complaint(&answer)));
-        }
-        serde_json::from_slice(&answer.stdout).map_err(|e| failed(format!("its answer cannot be read: {e}")))
+        drain_limit(self.project.services.get(service))
     }
 
     /// The service's new relay. Who is served by something else is served by it until the relay can take over.
@@ -224,7 +160,7 @@ impl<E: Engine> Containers<'_, E> {
 
     async fn until_it_answers(&self, relay: &str) -> Result<(), ApplyError> {
         let deadline = Instant::now() + self.options.timeout;
-        while let Err(error) = self.ask_routes(relay).await {
+        while let Err(error) = Relay::new(self.engine, relay).routes().await {
             if Instant::now() >= deadline || matches!(error, EngineError::Unreachable { .. }) {
                 let log = self.last_lines(relay).await;
                 return Err(ApplyError::Relay { relay: relay.to_owned(), reason: error.to_string(), log });

@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 
 use crate::compose::{FailureAction, UpdateOrder};
 use crate::engine::Engine;
-use crate::plan::{Action, Replacement, parked_name, relay_name, staged_name};
+use crate::plan::{Action, Cause, Operation, Replacement, parked_name, relay_name, staged_name};
 
 use super::super::event::What;
 use super::undo::Undo;
@@ -68,10 +68,15 @@ impl<E: Engine> Containers<'_, E> {
         }
     }
 
-    /// Where a relay comes or goes, containers of before and after cannot be mixed: it is everything or nothing.
+    /// Where a relay comes or goes, containers of before and after cannot be mixed: it is everything or nothing. The same
+    /// holds for what was stopped or removed before the batch.
     fn failure_action(&self, name: &str) -> FailureAction {
-        let goes = |a: &Action| matches!(a, Action::RetireRelay { service, .. } if service == name);
-        if self.relay_follows(name) || self.plan.operations.iter().any(|o| goes(&o.action)) {
+        let goes = |o: &Operation| match &o.action {
+            Action::RetireRelay { service, .. } | Action::StopContainer { service, .. } => service == name,
+            Action::RemoveContainer { service, .. } => service.as_deref() == Some(name) && o.cause == Cause::NeverWell,
+            _ => false,
+        };
+        if self.relay_follows(name) || self.plan.operations.iter().any(goes) {
             return FailureAction::Rollback;
         }
         self.project.services[name].update.failure_action

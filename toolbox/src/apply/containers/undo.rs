@@ -12,9 +12,9 @@ use crate::compose::RestartPolicy;
 use crate::engine::{Engine, EngineError};
 
 use super::super::event::What;
+use super::super::relay::{Relay, Routes};
 use super::Containers;
 use super::health::{self, Unwell, Wanted};
-use super::relay::Routes;
 
 /// How to take one step back.
 #[derive(Debug, Clone)]
@@ -82,9 +82,9 @@ impl<E: Engine> Containers<'_, E> {
                 if *well { self.well_again(step, id, name).await } else { Ok(()) }
             }
             Undo::Switch { relay, routes } => {
-                let leaving = self.set_routes(relay, routes).await?;
-                let limit = self.drain_limit(&step.service);
-                self.drain_from(relay, &leaving, limit).await.map(drop)
+                let relay = Relay::new(self.engine, relay);
+                let leaving = relay.switch(routes).await?;
+                relay.drain(&leaving, self.drain_limit(&step.service)).await.map(drop)
             }
         }
     }

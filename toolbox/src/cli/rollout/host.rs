@@ -113,7 +113,7 @@ impl<'a> HostRun<'a> {
     async fn lock(&self, engine: &Docker) -> Result<Lock, Ended> {
         let keeper = keeper_name(&self.wanted.project.name);
         let who = who();
-        let locked = acquire(engine, &keeper, &who, self.rollout.lock_wait);
+        let locked = acquire(engine, &keeper, &who, self.rollout.lock_wait, self.rollout.timeout);
         let locked = self.events.step("lock the project", locked).await;
         locked.map_err(|e| self.failed(Outcome::FailedUntouched, &e, e.hint()))
     }

@@ -17,6 +17,7 @@ use crate::ui::{HostOutcome, Outcome, Ui};
 
 use super::args;
 use super::begin::Begun;
+use super::connect::Seen;
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Failures};
 use super::prepare::Work;
@@ -115,6 +116,17 @@ pub(super) struct Finished {
 }
 
 impl Finished {
+    /// Hosts that keep no release as old as that to go back to.
+    pub(super) async fn without_release(hosts: Vec<Seen>) -> Vec<Self> {
+        let mut finished = Vec::new();
+        for Seen { session, facts } in hosts {
+            session.close().await;
+            let outcome = HostOutcome { host: facts.host, changed: 0, unchanged: 0, outcome: Outcome::KeepsNone };
+            finished.push(Self { outcome, failure: None });
+        }
+        finished
+    }
+
     /// Hosts on which nothing is done.
     pub(super) async fn untouched(works: Vec<Work>) -> Vec<Self> {
         let mut finished = Vec::new();

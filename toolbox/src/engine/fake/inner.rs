@@ -1,9 +1,12 @@
 //! What the engine in memory knows, and its rules.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::watch;
+
+use crate::state::{ObservedContainer, Role};
 
 use super::super::{ContainerStatus, EngineError};
 
@@ -32,6 +35,8 @@ pub(crate) struct FakeContainer {
     /// Ports of the host that it holds while it runs.
     pub(super) ports: BTreeSet<u16>,
     pub(super) files: Vec<(String, String)>,
+    /// What it was made from, where it was made here.
+    pub(super) hash: Option<String>,
     /// Looks until it is healthy.
     looks: u32,
 }
@@ -40,11 +45,36 @@ impl FakeContainer {
     pub(super) fn new(name: &str, state: &str, kind: Kind) -> Self {
         let health = matches!(kind, Kind::Service { .. }).then(|| "healthy".to_owned());
         let status = ContainerStatus { state: state.into(), health, ..Default::default() };
-        Self { name: name.into(), status, kind, ports: BTreeSet::new(), files: Vec::new(), looks: 0 }
+        Self { name: name.into(), status, kind, ports: BTreeSet::new(), files: Vec::new(), hash: None, looks: 0 }
     }
 
     fn runs(&self) -> bool {
         self.status.state == "running"
+    }
+
+    fn observed(&self, id: &str, project: &str) -> ObservedContainer {
+        let (role, service, relay_of) = match &self.kind {
+            Kind::Service { service, .. } => (Role::Service, Some(service.clone()), None),
+            Kind::OneOff { service } => (Role::Hook, Some(service.clone()), None),
+            Kind::Relay { service, .. } => (Role::Relay, None, Some(service.clone())),
+            Kind::Keeper => (Role::Keeper, None, None),
+        };
+        let health = self.status.health.as_ref().map(|h| if h == "starting" { "health: starting" } else { h });
+        let number = self.name.trim_end_matches(".next").rsplit('-').next();
+        ObservedContainer {
+            id: id.to_owned(),
+            name: self.name.clone(),
+            project: Some(project.to_owned()),
+            number: number.and_then(|n| n.parse().ok()).unwrap_or_default(),
+            config_hash: self.hash.clone(),
+            created: id.strip_prefix("new").and_then(|n| n.parse().ok()).unwrap_or_default(),
+            state: self.status.state.clone(),
+            status: health.map(|h| format!("Up 2 minutes ({h})")).unwrap_or_default(),
+            role,
+            service,
+            relay_of,
+            ..ObservedContainer::default()
+        }
     }
 
     /// It does its work, whether somebody has looked or not.
@@ -65,6 +95,9 @@ pub(super) struct Inner {
     pub(super) health: BTreeMap<String, String>,
     /// Status with which a hook of this service exits.
     pub(super) hooks: BTreeMap<String, i64>,
+    /// What a hook of this service writes.
+    pub(super) output: BTreeMap<String, Vec<&'static str>>,
+    pub(super) lock_after: Option<Duration>,
     pub(super) watched: BTreeSet<String>,
     pub(super) gaps: Vec<String>,
     pub(super) tarballs: Vec<Vec<u8>>,
@@ -130,12 +163,14 @@ impl Inner {
             return Err(refuse(id, "port is already allocated", 500));
         }
         let (health, hooks) = (self.health.clone(), self.hooks.clone());
+        let writes: BTreeSet<String> = self.output.keys().cloned().collect();
         let is_new = id.starts_with("new");
         let container = self.existing(id)?;
         container.status.state = "running".into();
         match &container.kind {
             Kind::OneOff { service } => {
-                container.status.state = "exited".into();
+                // Until its output was read.
+                container.status.state = if writes.contains(service) { "running".into() } else { "exited".into() };
                 container.status.exit_code = hooks.get(service).copied().unwrap_or(0);
             }
             Kind::Service { service, .. } => match health.get(service).filter(|_| is_new) {
@@ -149,6 +184,25 @@ impl Inner {
             _ => {}
         }
         Ok(())
+    }
+
+    pub(super) fn observed(&self, project: &str) -> Vec<ObservedContainer> {
+        self.containers.iter().map(|(id, container)| container.observed(id, project)).collect()
+    }
+
+    /// What a hook was told to write.
+    pub(super) fn output_of(&self, id: &str) -> Option<Vec<&'static str>> {
+        match &self.find(id)?.kind {
+            Kind::OneOff { service } => self.output.get(service).cloned(),
+            _ => None,
+        }
+    }
+
+    /// Its command has ended.
+    pub(super) fn ends(&mut self, id: &str) {
+        if let Some(container) = self.containers.get_mut(id) {
+            container.status.state = "exited".into();
+        }
     }
 
     /// A container is healthy after some looks.

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::compose::{RestartPolicy, Service};
+use crate::plan::cause::{Cause, Change, FieldChange};
 use crate::plan::fingerprint::Fingerprint;
 use crate::plan::names::{numbered_name, parked_from};
-use crate::plan::operation::{Cause, Change, FieldChange};
 use crate::plan::text::bytes;
 use crate::state::{Live, ObservedContainer};
 
 use super::Run;
+use super::relays::ports_changed;
 
 /// A container's number to the reason why it is replaced.
 pub(super) type Causes = BTreeMap<u32, Cause>;
@@ -43,8 +44,15 @@ impl<'a> Run<'a> {
             }
             (_, Some(cause)) => Some(cause),
             (Some((from, to)), None) => Some(Cause::ImageChanged { from, to }),
-            (None, None) => self.drift(service, number, container),
+            (None, None) => self.drift(service, number, container).or_else(|| self.stopped_ahead(service, container)),
         }
+    }
+
+    /// It gives a port up that the engine chose for it.
+    fn stopped_ahead(&self, service: &Service, container: &ObservedContainer) -> Option<Cause> {
+        let stopped = self.publishing(&service.name).iter().any(|c| c.id == container.id);
+        let early = self.retired_early.contains(service.name.as_str());
+        (early && stopped).then(|| Cause::ConfigChanged { fields: ports_changed() })
     }
 
     fn drift(&self, service: &Service, number: u32, container: &ObservedContainer) -> Option<Cause> {

@@ -4,13 +4,16 @@
 //! (`NAME.next`), parked ones that were about to go (`ID_NAME`), and a new one under the proper name that nobody knows
 //! to be well. A parked one that runs stays in charge as long as the new one is not known to be well: the new one is
 //! replaced, and only then the parked one goes. Taking the parked one down first would leave nothing that serves.
+//! Where only one may run at a time it is the service's own until the new one is well, and the new one goes at once.
 //! Beside a new one that was never started the parked one is the service's own, whether or not it still runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::compose::{Project, Service};
+use crate::compose::{Project, Service, UpdateOrder};
 use crate::plan::names::{is_staged, numbered_name, parked_from};
 use crate::state::ObservedContainer;
+
+use super::cause::may_have_ended;
 
 /// A service's containers.
 #[derive(Debug, Default)]
@@ -21,6 +24,8 @@ pub(super) struct Containers<'a> {
     pub(super) untrusted: BTreeSet<u32>,
     /// Parked ones that serve in the place of the untrusted.
     pub(super) fallback: Vec<&'a ObservedContainer>,
+    /// Of a stop-first service: what was put in the place of a current one, and is not well.
+    pub(super) never_well: Vec<&'a ObservedContainer>,
     /// Proper ones above the number of replicas.
     pub(super) surplus: Vec<&'a ObservedContainer>,
     /// Created and never started.
@@ -30,10 +35,11 @@ pub(super) struct Containers<'a> {
 }
 
 impl<'a> Containers<'a> {
-    /// Sorts `all` containers of a service; `targets` is whom its relay sends to.
+    /// Sorts `all` containers of a service that is replaced in this order; `targets` is whom its relay sends to.
     pub(super) fn sort(
         project: &Project,
         service: &Service,
+        order: UpdateOrder,
         mut all: Vec<&'a ObservedContainer>,
         targets: Option<&BTreeSet<String>>,
     ) -> Self {
@@ -48,6 +54,9 @@ impl<'a> Containers<'a> {
         sorted.add_plain(&slots, plain, targets);
         for container in parked {
             sorted.add_parked(&slots, container, targets);
+        }
+        if order == UpdateOrder::StopFirst {
+            sorted.take_back(&slots, service, targets);
         }
         sorted
     }
@@ -98,6 +107,25 @@ impl<'a> Containers<'a> {
                 self.fallback.push(container);
             }
             Some(_) => self.left_over.push(container),
+        }
+    }
+
+    /// What is not well makes room for the one that was stopped for it, or that the way back has started again.
+    fn take_back(&mut self, slots: &BTreeMap<String, u32>, service: &Service, targets: Option<&BTreeSet<String>>) {
+        for (number, current) in &mut self.current {
+            let settled = is_trusted(current, targets) || may_have_ended(service, current);
+            if settled || parked_from(current).is_some() {
+                continue;
+            }
+            let stood_here = |c: &&ObservedContainer| {
+                parked_from(c).and_then(|name| slots.get(name)) == Some(number) && !was_never_started(c)
+            };
+            let running = self.fallback.iter().position(stood_here).map(|at| self.fallback.remove(at));
+            let stopped = || self.left_over.iter().position(stood_here).map(|at| self.left_over.remove(at));
+            if let Some(earlier) = running.or_else(stopped) {
+                self.untrusted.remove(number);
+                self.never_well.push(std::mem::replace(current, earlier));
+            }
         }
     }
 

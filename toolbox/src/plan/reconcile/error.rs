@@ -1,5 +1,7 @@
 //! What stands in the way of a plan.
 
+use crate::compose::UnknownService;
+
 /// Why no plan can be made; nothing was touched.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
@@ -52,16 +54,12 @@ pub enum PlanError {
         holder: String,
     },
     /// A service was asked for that the project does not have.
-    #[error("{host}: there is no service {service} in the project")]
+    #[error("{host}: {unknown}")]
     UnknownService {
         /// The host.
         host: String,
         /// What was asked for.
-        service: String,
-        /// The name that was probably meant.
-        nearest: Option<String>,
-        /// Those that there are.
-        known: Vec<String>,
+        unknown: UnknownService,
     },
     /// The file asks for start-first where two containers cannot run at once.
     #[error("{host}: service {service}: update_config.order start-first is impossible with {reason}")]
@@ -115,8 +113,7 @@ impl PlanError {
             Self::PortTaken { port, .. } => {
                 format!("see who listens with `ss -ltnp 'sport = :{port}'` on the host, or publish another port")
             }
-            Self::UnknownService { nearest: Some(nearest), .. } => format!("did you mean {nearest}?"),
-            Self::UnknownService { known, .. } => format!("the services of the project here are {}", known.join(", ")),
+            Self::UnknownService { unknown, .. } => unknown.hint(),
             Self::OrderImpossible { service, .. } => {
                 format!("take `order: start-first` out of service {service}, or what stands against it")
             }

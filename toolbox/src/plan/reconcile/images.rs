@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::compose::Service;
 use crate::image::{ChainId, DiffId, Reference, held_chains, held_prefix};
-use crate::plan::operation::{Action, Cause, Operation};
+use crate::plan::cause::Cause;
+use crate::plan::operation::{Action, Operation};
 use crate::state::{ImageFacts, ObservedContainer, Store};
 
 use super::{DesiredImage, Run, op};

@@ -22,7 +22,8 @@ use crate::compose::{Project, Service};
 use crate::image::{DiffId, Reference};
 use crate::state::{EngineState, ImageFacts, ObservedContainer, Role};
 
-use super::operation::{Action, Cause, Operation, Plan};
+use super::cause::Cause;
+use super::operation::{Action, Operation, Plan};
 use super::order::Rollout;
 use containers::Containers;
 pub use error::PlanError;
@@ -93,7 +94,8 @@ struct Run<'a> {
     selected: Vec<&'a Service>,
     rollouts: BTreeMap<&'a str, Rollout>,
     containers: BTreeMap<&'a str, Containers<'a>>,
-    /// Services whose relay is retired ahead of all, since another one takes its port first.
+    /// Services that give up their ports ahead of all, since another one takes one of them first: their relay is
+    /// retired, and containers that publish by themselves are stopped.
     retired_early: BTreeSet<&'a str>,
 }
 
@@ -118,7 +120,8 @@ impl<'a> Run<'a> {
         for service in self.selected.clone() {
             let own = self.of_role(Role::Service).filter(|c| c.service.as_ref() == Some(&service.name));
             let relay = self.relay(&service.name).and_then(|relay| relay.relay_targets.as_ref());
-            let sorted = Containers::sort(self.desired.project, service, own.collect(), relay);
+            let order = self.rollouts[service.name.as_str()].order;
+            let sorted = Containers::sort(self.desired.project, service, order, own.collect(), relay);
             self.containers.insert(&service.name, sorted);
         }
     }
@@ -136,13 +139,13 @@ impl<'a> Run<'a> {
         }
         let keeper = self.keeper_operations();
         let (files, strays) = (self.file_operations(&services), self.never_in_charge());
-        let (orphans, early) = (self.orphan_operations(), self.early_retirements());
+        let (orphans, early, stops) = (self.orphan_operations(), self.early_retirements(), self.early_stops());
         let mut operations = self.engine_operations();
         operations.extend(self.image_operations());
         operations.extend(self.helper_operations(keeper.iter().chain(&services)));
         operations.extend(self.network_operations());
         operations.extend(self.volume_operations());
-        operations.extend([strays, keeper, files, orphans, early, services].into_iter().flatten());
+        operations.extend([strays, keeper, files, orphans, early, stops, services].into_iter().flatten());
         Plan {
             host: self.facts.host.clone(),
             operations,

@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::compose::{Protocol, Service};
-use crate::state::ObservedContainer;
+use crate::plan::cause::Cause;
+use crate::plan::operation::{Action, Operation};
+use crate::state::{ObservedContainer, Role};
 
-use super::{PlanError, Run};
+use super::relays::ports_changed;
+use super::{PlanError, Run, op};
 
 impl<'a> Run<'a> {
     /// Puts services that give a port up before those that take it, as far as dependencies allow; where they go round
-    /// in a circle, the relay of the one that gives is retired ahead of all. Containers that publish by themselves and
-    /// stand in such a circle are not taken apart: the engine refuses the port, and the deploy is taken back.
+    /// in a circle, the one that gives does so ahead of all, and best one that has a relay to be retired.
     pub(super) fn order_by_ports(&mut self) {
         let mut left = std::mem::take(&mut self.selected);
         let (mut ordered, mut early) = (Vec::new(), BTreeSet::new());
@@ -27,6 +29,21 @@ impl<'a> Run<'a> {
             ordered.push(next);
         }
         (self.selected, self.retired_early) = (ordered, early);
+    }
+
+    /// Containers that publish by themselves what another service takes before they would go.
+    pub(super) fn early_stops(&self) -> Vec<Operation> {
+        let containers = self.retired_early.iter().flat_map(|service| self.publishing(service));
+        let stop = |c: &ObservedContainer| {
+            let (service, container, id) = (c.service.clone().unwrap_or_default(), c.name.clone(), c.id.clone());
+            op(Action::StopContainer { service, container, id }, Cause::ConfigChanged { fields: ports_changed() })
+        };
+        containers.map(stop).collect()
+    }
+
+    pub(super) fn publishing(&self, service: &str) -> Vec<&'a ObservedContainer> {
+        let own = self.of_role(Role::Service).filter(|c| c.service.as_deref() == Some(service));
+        own.filter(|c| !c.published.is_empty() && matches!(c.state.as_str(), "running" | "restarting")).collect()
     }
 
     fn takes_port_of(&self, service: &Service, other: &Service) -> bool {

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::compose::{Service, UpdateOrder};
+use crate::plan::cause::{Cause, Change, FieldChange};
 use crate::plan::fingerprint::BEHIND_RELAY;
 use crate::plan::names::{is_staged, parked_from, relay_name};
-use crate::plan::operation::{Action, Cause, Change, Downtime, FieldChange, Operation};
+use crate::plan::operation::{Action, Downtime, Operation};
 use crate::plan::relay::RelaySpec;
 use crate::state::{ObservedContainer, Role, short_id};
 
@@ -202,7 +203,8 @@ impl<'a> Run<'a> {
     }
 }
 
-fn ports_changed() -> Vec<FieldChange> {
+/// Another service takes a port.
+pub(super) fn ports_changed() -> Vec<FieldChange> {
     vec![FieldChange { field: "ports".into(), change: Change::Changed }]
 }
 

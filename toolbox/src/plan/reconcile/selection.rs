@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use crate::compose::{Project, Service};
-use crate::yaml::nearest;
 
 use super::PlanError;
 
@@ -13,22 +12,11 @@ pub(super) fn select<'a>(
     asked: Option<&BTreeSet<String>>,
     host: &str,
 ) -> Result<Vec<&'a Service>, Vec<PlanError>> {
-    let errors: Vec<PlanError> = asked.into_iter().flatten().filter_map(|name| unknown(project, name, host)).collect();
-    if !errors.is_empty() {
-        return Err(errors);
-    }
-    let chosen = asked.map(|asked| project.with_dependencies(asked));
+    let unknown = |unknown| PlanError::UnknownService { host: host.to_owned(), unknown };
+    let asked = asked.map(|asked| project.choose(asked)).transpose();
+    let asked = asked.map_err(|all| all.into_iter().map(unknown).collect::<Vec<_>>())?;
+    let chosen = asked.map(|asked| project.with_dependencies(&asked));
     let names = project.start_order().into_iter().flatten();
     let services = names.filter(|name| chosen.as_ref().is_none_or(|chosen| chosen.contains(*name)));
     Ok(services.map(|name| &project.services[name]).collect())
-}
-
-fn unknown(project: &Project, name: &str, host: &str) -> Option<PlanError> {
-    let known = project.services.keys().map(String::as_str);
-    (!project.services.contains_key(name)).then(|| PlanError::UnknownService {
-        host: host.to_owned(),
-        service: name.to_owned(),
-        nearest: nearest(name, known).map(str::to_owned),
-        known: project.services.keys().cloned().collect(),
-    })
 }

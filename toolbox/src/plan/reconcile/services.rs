@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::compose::{Service, UpdateOrder};
+use crate::plan::cause::Cause;
 use crate::plan::names::numbered_name;
-use crate::plan::operation::{Action, Cause, Operation, Replacement, When, shown_hook};
+use crate::plan::operation::{Action, Operation, Replacement, When, shown_hook};
 use crate::state::ObservedContainer;
 
 use super::cause::{Causes, may_have_ended};
@@ -13,15 +14,16 @@ use super::{Run, op, remove};
 impl Run<'_> {
     pub(super) fn service_operations(&self, service: &Service, causes: &Causes) -> Vec<Operation> {
         let containers = &self.containers[service.name.as_str()];
-        let left_over = |list: &[&ObservedContainer]| -> Vec<Operation> {
-            list.iter().map(|c| remove(Some(service), c, Cause::LeftOver)).collect()
+        let removal = |list: &[&ObservedContainer], cause: &Cause| -> Vec<Operation> {
+            list.iter().map(|c| remove(Some(service), c, cause.clone())).collect()
         };
+        let left_over = |list: &[&ObservedContainer]| removal(list, &Cause::LeftOver);
         let creates = self.creations(service);
         let replaces = self.replacements(service, causes);
         let changes = !creates.is_empty() || !replaces.is_empty();
         let hooks = |when| if changes { hooks(service, when) } else { Vec::new() };
         let relay = self.relay_steps(service, !creates.is_empty(), !replaces.is_empty());
-        let surplus = containers.surplus.iter().map(|c| remove(Some(service), c, Cause::ScaledDown)).collect();
+        let surplus = removal(&containers.surplus, &Cause::ScaledDown);
         let mut fallback_before = Vec::new();
         let mut remains = containers.left_over.clone();
         // Where two cannot run at once, what serves goes ahead of its successor; a failed run brings it back.
@@ -35,6 +37,7 @@ impl Run<'_> {
             relay.before,
             hooks(When::Before),
             fallback_before,
+            removal(&containers.never_well, &Cause::NeverWell),
             self.starts(service, causes),
             creates,
             replaces,

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::plan::cause::Cause;
 use crate::plan::names::keeper_name;
-use crate::plan::operation::{Action, Cause, Operation};
+use crate::plan::operation::{Action, Operation};
 use crate::plan::relay::keeper_hash;
 use crate::state::{ObservedContainer, Role};
 

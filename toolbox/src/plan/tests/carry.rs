@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::compose::{Project, UpdateOrder};
 use crate::plan::{
-    Action, Downtime, HASH_LABEL, Operation, Plan, Replacement, Rollout, network_labels, parked_name, relay_name,
-    staged_name, volume_labels,
+    Action, Cause, Downtime, HASH_LABEL, Operation, Plan, Replacement, Rollout, network_labels, parked_name,
+    relay_name, staged_name, volume_labels,
 };
 use crate::state::{Owned, short_id};
 
@@ -28,6 +28,7 @@ fn watched(world: &World, project: &Project, plan: &Plan) -> BTreeSet<String> {
         Action::ReplaceContainers { service, downtime, .. } | Action::CreateRelay { service, downtime, .. } => {
             (*downtime != Downtime::None).then(|| service.clone())
         }
+        Action::StopContainer { service, .. } => Some(service.clone()),
         _ => None,
     };
     let gaps: BTreeSet<String> = plan.operations.iter().filter_map(gap).collect();
@@ -141,6 +142,14 @@ impl Run<'_> {
             Action::CreateRelay { service, replaces, .. } => self.relay(service, replaces.as_deref()),
             Action::SwitchRelay { service, .. } => self.switch(service),
             Action::RetireRelay { id, .. } => self.park(id),
+            Action::StopContainer { id, .. } => {
+                self.world.stop(id);
+                self.world.step()
+            }
+            Action::RemoveContainer { id, .. } if operation.cause == Cause::NeverWell => {
+                self.world.remove(id);
+                self.world.step()
+            }
             Action::RemoveContainer { service: Some(service), id, .. } => {
                 self.live.entry(service.clone()).or_default().retain(|live| live != id);
                 self.switch(service)?;

@@ -23,7 +23,7 @@ use serde_json::json;
 
 use crate::compose::testing::project;
 use crate::compose::{FileMount, FileObject, Project, ProxyProtocol, Service, UpdateOrder};
-use crate::plan::{Desired, HostFacts, Plan, PlanError, operation, render};
+use crate::plan::{Cause, Desired, HostFacts, Plan, PlanError, render};
 use crate::state::{ObservedContainer, Owned, Role};
 
 use super::carry::carry;
@@ -84,8 +84,8 @@ impl Case {
             ["host", "lacks", "network", name] => drop(self.world.state.networks.remove(*name)),
             ["host", "arch", architecture] => self.world.state.architecture = (*architecture).into(),
             ["host", "listens", address] => drop(self.facts.listening.insert(address.parse().unwrap())),
-            ["host", "engine", "none"] => self.facts.engine = Err(operation::Cause::NoEngine),
-            ["host", "engine", "stopped"] => self.facts.engine = Err(operation::Cause::EngineStopped),
+            ["host", "engine", "none"] => self.facts.engine = Err(Cause::NoEngine),
+            ["host", "engine", "stopped"] => self.facts.engine = Err(Cause::EngineStopped),
             ["host", "container", name, port] => self.world.state.containers.push(ObservedContainer {
                 name: (*name).into(),
                 state: "running".into(),

@@ -31,24 +31,32 @@ fn a_plan_with_a_field_that_is_not_known_is_refused() {
 }
 
 #[test]
-fn taking_a_project_down_ends_with_the_keeper_and_leaves_volumes_unless_asked() {
+fn taking_a_project_down_ends_with_the_keeper_and_leaves_volumes_and_pins_unless_asked() {
     let project = project("{name: shop, services: {web: {image: a, expose: [80]}}}");
     let mut world = World::new();
     world.build(&project);
     let plan = planned(&world, &project);
     carry(&mut world, &project, &plan).unwrap();
+    for (content, name) in
+        [("a", "toolbox.local/shop/web:20261101-000000"), ("b", "toolbox.local/other/web:20261101-000000")]
+    {
+        let image = image(name, content, &serde_json::json!({}));
+        world.take_in(&image.reference, &image.facts);
+    }
     let gone = |volumes| -> Vec<String> {
         let plan = teardown("vm", &project, &world.state, volumes);
         let name = |action: &Action| match action {
             Action::RemoveContainer { container, .. } => container.clone(),
             Action::RemoveNetwork { name } | Action::RemoveVolume { name } => name.clone(),
+            Action::RemovePin { reference } => reference.familiar(),
             other => panic!("{other:?}"),
         };
         plan.operations.iter().map(|o| name(&o.action)).collect()
     };
     let without = ["shop-web-1", "toolbox.shop.web", "toolbox.shop", "shop_default"];
     assert_eq!(gone(false), without);
-    assert_eq!(gone(true), [&without[..], &["toolbox.shop"]].concat());
+    let pin = "toolbox.local/shop/web:20261101-000000";
+    assert_eq!(gone(true), [&without[..], &["toolbox.shop", pin]].concat());
 }
 
 #[test]

@@ -1,5 +1,8 @@
 mod failing;
 mod faults;
+mod hooks;
+mod killed;
+mod ports;
 mod shop;
 mod swapping;
 
@@ -130,8 +133,10 @@ impl<'a> Run<'a> {
     fn told(&mut self) -> Vec<String> {
         let mut told = Vec::new();
         while let Ok(event) = self.seen.try_recv() {
-            if let What::Note(text) | What::Line(text) = event.what {
-                told.push(text);
+            match event.what {
+                What::Note(text) | What::Line(text) => told.push(text),
+                What::Output { of, line, .. } => told.push(format!("{of}: {line}")),
+                _ => {}
             }
         }
         told

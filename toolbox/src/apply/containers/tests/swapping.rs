@@ -216,7 +216,10 @@ async fn hooks_run_around_the_swap_and_leave_no_container() {
     let at = |call: &str| calls.iter().position(|c| c == call).unwrap();
     assert!(at("remove new2") < at("rename old-web old-web_shop-web-1"));
     assert!(at("stop old-web") < at("start new3") && at("start new3") < at("remove new3"));
-    assert!(run.told().contains(&"the last line of the log".to_owned()));
+    let told = run.told();
+    for hook in ["hooks.before[0]", "hooks.after[0]"] {
+        assert!(told.contains(&format!("web {hook}: the last line of the log")), "{told:?}");
+    }
     assert_eq!(engine.containers(), running(&["shop-db-1", "shop-web-1", "toolbox.shop.web"]));
 }
 
