@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Between two requests of a visitor: an emulated machine has one slow processor, which also deploys.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// Two visitors of each page: one keeps its connection, one opens a new one for each request.
 #[derive(Debug)]
