@@ -2,9 +2,10 @@
 //!
 //! `serve` stands before a service's containers and moves its connections from one to the next at a word;
 //! `control` says that word, run in the same container; `keep` only keeps a container, and so its volume,
-//! there; `lock` holds a project's lock while its standard input lives; `sweep` removes what the volume does not need. Standard output is one JSON value a
-//! line, standard error is for people. Exit statuses: 0 done, 1 not done (the answer says why), 2 the
-//! command, the request or the configuration is wrong.
+//! there; `lock` holds a project's lock while its standard input lives; `sweep` removes what the volume does not
+//! need; `receiver` and `receive` take parts of images and load them. Standard output is one JSON value a line,
+//! standard error is for people. Exit statuses: 0 done, 1 not done (the answer says why), 2 the command, the
+//! request or the configuration is wrong.
 
 mod config;
 mod connection;
@@ -15,6 +16,8 @@ mod listen;
 mod lock;
 mod pipe;
 mod proxy;
+mod receive;
+mod receiver;
 mod serve;
 mod state;
 mod sweep;
@@ -22,13 +25,16 @@ mod target;
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::time::Duration;
 
 const USAGE: &str = "\
 usage: toolbox-relay serve              relay connections; RELAY_CONFIG says which
        toolbox-relay control [REQUEST]  ask the relay here; one JSON request, or else on standard input
        toolbox-relay keep               wait for SIGTERM
        toolbox-relay lock               hold the project's lock; JSON lines on standard input
-       toolbox-relay sweep              remove old records and files; one JSON request on standard input";
+       toolbox-relay sweep              remove old records and files; one JSON request on standard input
+       toolbox-relay receiver [SECONDS] wait while images are received here; end so long (60) after the last session
+       toolbox-relay receive            receive parts of images and load them; frames on standard input";
 
 /// Wrong command, request or configuration.
 const WRONG: u8 = 2;
@@ -43,6 +49,9 @@ fn main() -> ExitCode {
         ["keep"] => keep::main(),
         ["lock"] => lock::main(),
         ["sweep"] => sweep::main(),
+        ["receiver"] => receiver::main(receiver::IDLE),
+        ["receiver", seconds] if let Ok(seconds) = seconds.parse() => receiver::main(Duration::from_secs(seconds)),
+        ["receive"] => receive::main(),
         ["--help" | "-h"] => {
             println!("{USAGE}");
             ExitCode::SUCCESS

@@ -6,4 +6,5 @@ mod hammer;
 mod lock;
 mod moving;
 mod opaque;
+mod receive;
 mod relay;

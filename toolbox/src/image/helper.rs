@@ -100,9 +100,11 @@ fn reference(program: &[u8]) -> Reference {
     format!("{HELPER_NAME}:{}", &digest[..DIGITS]).parse().expect("a lower-case name and hex digits")
 }
 
-/// The program is root's, so that nobody in the container changes it; what it keeps is in `/state`.
+/// The program is root's, so that nobody in the container changes it; what it keeps is in `/state`, what it
+/// receives in `/spool`. A new volume takes over the owner of the directory that it covers.
 fn layer(program: &[u8]) -> io::Result<Vec<u8>> {
     let mut layer = Builder::new(Vec::new());
+    append(&mut layer, "spool/", (EntryType::Directory, 0o755, OWNER), &[])?;
     append(&mut layer, "state/", (EntryType::Directory, 0o755, OWNER), &[])?;
     append(&mut layer, "state/lock", (EntryType::Regular, 0o600, OWNER), &[])?;
     append(&mut layer, HELPER_PROGRAM.trim_start_matches('/'), (EntryType::Regular, 0o755, 0), program)?;
@@ -219,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_layer_holds_the_program_and_a_state_that_its_user_may_write() {
+    fn the_layer_holds_the_program_and_directories_that_its_user_may_write() {
         let program = elf(183, &[]);
         let archive = open(&HelperImage::of(&program).unwrap());
         let mut layer = tar::Archive::new(archive.layer(&archive.images()[0].layers[0]));
@@ -232,6 +234,7 @@ mod tests {
             found.insert(path, (header.mode().unwrap(), header.uid().unwrap(), header.gid().unwrap(), content));
         }
         let wanted = [
+            ("spool/".to_owned(), (0o755, 65532, 65532, vec![])),
             ("state/".to_owned(), (0o755, 65532, 65532, vec![])),
             ("state/lock".to_owned(), (0o600, 65532, 65532, vec![])),
             ("toolbox-relay".to_owned(), (0o755, 0, 0, program)),
