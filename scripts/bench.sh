@@ -8,7 +8,8 @@ run_bench() {
         agent) need "Install what the measurement needs" ssh ssh-keygen cc libc-headers ;;
         relay) need "Install what the measurement needs" cc libc-headers ;;
         deploy) prepare_deploys ;;
-        *)     usage_error "bench what? agent, relay, deploy" ;;
+        push)  prepare_pushes ;;
+        *)     usage_error "bench what? agent, relay, deploy, push" ;;
     esac
     prepare_cargo
     [[ $WHAT = relay ]] || step "Build the toolbox (release, static)" bench-toolbox build_toolbox
@@ -16,7 +17,7 @@ run_bench() {
     step "Build the measurement" bench-build cargo build --release --locked --package bench
     local before=()
     # Making a machine out of namespaces needs root; images are built by a compiler that root may not find.
-    [[ $WHAT != deploy || $EUID = 0 ]] || before=(sudo -n env "PATH=$PATH" "HOME=$HOME")
+    [[ ! $WHAT =~ ^(deploy|push)$ || $EUID = 0 ]] || before=(sudo -n env "PATH=$PATH" "HOME=$HOME")
     "${before[@]}" target/release/bench "$WHAT" --toolbox "target/bench/$(host_target)/release/toolbox" \
         --relay "$(relay_binary)" "${REST[@]}"
 }
@@ -26,6 +27,15 @@ prepare_deploys() {
     prepare_engine
     need "Install what the measurement needs" ssh sshd ssh-keygen ip dockerd cc libc-headers
     want "Install what is measured too" compose-v2 ansible python3-docker
+    ask_sudo "making a host out of namespaces"
+}
+
+# The same for pushes. The slow line is a pair of TUN devices.
+prepare_pushes() {
+    prepare_engine
+    need "Install what the measurement needs" ssh sshd ssh-keygen ip dockerd cc libc-headers
+    [[ -e /dev/net/tun ]] || fail 2 "there is no /dev/net/tun, of which the slow line is made" "sudo modprobe tun"
+    want "Install what is measured too" zstd rsync skopeo
     ask_sudo "making a host out of namespaces"
 }
 

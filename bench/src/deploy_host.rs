@@ -21,6 +21,11 @@ pub(crate) struct Host {
 impl Host {
     /// Starts it and waits until sshd and the engine listen. Needs root.
     pub(crate) fn start() -> Result<Self, Problem> {
+        Self::with_disk("2g")
+    }
+
+    /// The same with so much room for the engine, which is memory of this machine.
+    pub(crate) fn with_disk(size: &str) -> Result<Self, Problem> {
         let directory = tempfile::tempdir()?;
         let path = directory.path();
         fs::create_dir(path.join("disk"))?;
@@ -31,10 +36,15 @@ impl Host {
             output(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &file]))?;
         }
         fs::write(path.join("known_hosts"), format!("127.0.0.1 {}", fs::read_to_string(path.join("host.pub"))?))?;
-        fs::write(path.join("sshd_config"), sshd_config(path))?;
-        let mut child = spawn(path)?;
-        await_both(&mut child)?;
+        fs::write(path.join("sshd_config"), format!("ListenAddress 0.0.0.0:22\n{}", sshd_config(path)))?;
+        let mut child = spawn(path, size)?;
+        await_log(&mut child, &["Server listening", "API listen on", "API listen on"])?;
         Ok(Self { directory, child })
+    }
+
+    /// The process whose network is the host's.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// A directory that both see; it holds `key` and `known_hosts`.
@@ -96,19 +106,21 @@ pub(crate) fn output(command: &mut Command) -> Result<String, Problem> {
 }
 
 /// `setpriv` sees to it that nothing is left when this process is killed.
-fn spawn(directory: &Path) -> Result<Child, Problem> {
+fn spawn(directory: &Path, disk: &str) -> Result<Child, Problem> {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "sh"]);
-    command.arg(directory.join("machine.sh")).arg(directory).args(["/var/lib/docker", "2g", "running"]);
+    command.arg(directory.join("machine.sh")).arg(directory).args(["/var/lib/docker", disk, "running"]);
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command.spawn().map_err(|error| format!("cannot start setpriv: {error}").into())
 }
 
-/// Reads what sshd and dockerd say until both listen; the rest is thrown away, so that nobody waits for a reader.
-fn await_both(child: &mut Child) -> Result<(), Problem> {
+/// Reads what servers say until each of these lines was there, as often as it is named; the rest is thrown away, so that
+/// nobody waits for a reader.
+pub(crate) fn await_log(child: &mut Child, lines: &[&str]) -> Result<(), Problem> {
     let mut log = BufReader::new(child.stderr.take().ok_or("no standard error")?);
     let mut said = String::new();
-    while !(said.contains("Server listening") && said.matches("API listen on").count() == 2) {
+    let times = |line: &&str| lines.iter().filter(|other| *other == line).count();
+    while !lines.iter().all(|line| said.matches(line).count() >= times(line)) {
         if log.read_line(&mut said)? == 0 {
             return Err(format!("the host did not start:\n{said}").into());
         }
@@ -120,10 +132,11 @@ fn await_both(child: &mut Child) -> Result<(), Problem> {
     Ok(())
 }
 
-fn sshd_config(directory: &Path) -> String {
+/// All but where it listens.
+pub(crate) fn sshd_config(directory: &Path) -> String {
     let file = |name: &str| PathBuf::from(directory).join(name).display().to_string();
     format!(
-        "ListenAddress 127.0.0.1:22\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
+        "HostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
          PermitRootLogin prohibit-password\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n",
         file("host"),
         file("key.pub")

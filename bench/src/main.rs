@@ -3,6 +3,8 @@
 //! `bench agent [--toolbox PATH] [--rounds N] [--seconds S]`: the embedded agent beside OpenSSH's ssh-agent.
 //! `bench relay [--relay PATH] [--rounds N] [--seconds S]`: a server through the relay beside the server itself.
 //! `bench deploy [--toolbox PATH] [--relay PATH] [--rounds N]`: a deploy by the toolbox beside Compose and Ansible.
+//! `bench push [--toolbox PATH] [--relay PATH] [--rounds N] [--sizes MB,…] …`: pushes of images beside other ways, and SSH
+//! beside OpenSSH's client; [`push::Options`] has the other options.
 //! The table goes to standard output in Markdown, progress to standard error. Absolute figures depend on the machine
 //! and its other users; the ratios, medians of alternating runs, are what is to be compared.
 
@@ -14,15 +16,21 @@ mod deploy_host;
 mod deploy_images;
 mod deploy_tools;
 mod figures;
+mod push;
 mod relay;
 mod relay_process;
 mod relay_server;
 
+use std::alloc::System;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-const USAGE: &str = "usage: bench agent|relay|deploy [--toolbox PATH] [--relay PATH] [--rounds N] [--seconds S]";
+use zeroizing_alloc::ZeroAlloc;
+
+const USAGE: &str = "usage: bench agent|relay|deploy [--toolbox PATH] [--relay PATH] [--rounds N] [--seconds S]
+       bench push [--toolbox PATH] [--relay PATH] [--own ARGUMENTS] [--rounds N] [--slow-rounds N] [--mib N]
+                  [--sizes MB,...] [--slow-sizes MB,...]";
 
 /// How long and how often, and of what.
 pub(crate) struct Run {
@@ -36,26 +44,34 @@ pub(crate) struct Run {
     pub(crate) time: Duration,
 }
 
+/// As in the toolbox itself, whose SSH is measured in here.
+#[global_allocator]
+static HEAP: ZeroAlloc<System> = ZeroAlloc(System);
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let what = arguments.next();
-    let table = match (what.as_deref(), options(arguments)) {
-        (Some("agent"), Some(run)) => agent::measure(&run),
-        (Some("relay"), Some(run)) => relay::measure(&run),
-        (Some("deploy"), Some(run)) => deploy::measure(&run),
-        _ => {
-            eprintln!("{USAGE}");
-            return ExitCode::from(2);
-        }
+    let (what, rest) = (arguments.next().unwrap_or_default(), arguments.collect::<Vec<_>>());
+    let table = match what.as_str() {
+        "transfer" => return push::transfer::main(&rest),
+        "watch" => return push::watch::main(&rest),
+        "push" => push::Options::parse(rest.into_iter()).map(|options| push::measure(&options)),
+        "agent" => options(rest.into_iter()).map(|run| agent::measure(&run)),
+        "relay" => options(rest.into_iter()).map(|run| relay::measure(&run)),
+        "deploy" => options(rest.into_iter()).map(|run| deploy::measure(&run)),
+        _ => None,
     };
     match table {
-        Ok(table) => {
+        Some(Ok(table)) => {
             print!("{table}");
             ExitCode::SUCCESS
         }
-        Err(error) => {
+        Some(Err(error)) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
+        }
+        None => {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
         }
     }
 }

@@ -168,6 +168,23 @@ async fn an_agent_that_hangs_up_is_named() {
 }
 
 #[tokio::test]
+async fn of_what_both_sides_know_the_cheapest_is_taken() {
+    let (_directory, key) = key("ed25519");
+    for (ciphers, taken) in [
+        (
+            "Ciphers chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com",
+            "aes128-gcm@openssh.com",
+        ),
+        ("Ciphers aes256-ctr", "aes256-ctr MAC: hmac-sha2-256-etm@openssh.com"),
+    ] {
+        let sshd = Sshd::start(&key, &["LogLevel DEBUG1", ciphers]);
+        open(&sshd.target(), &SshAgent::with(&[&key])).await.unwrap();
+        let line = format!("client->server cipher: {taken}");
+        assert!(sshd.log().contains(&line), "{line}: {}", sshd.log());
+    }
+}
+
+#[tokio::test]
 async fn no_common_cipher_names_both_lists() {
     let (_directory, key) = key("ed25519");
     let sshd = Sshd::start(&key, &["Ciphers aes128-cbc"]);
