@@ -37,6 +37,7 @@ Commands
   bench deploy [-- ARG...] deploys beside Compose over ssh and Ansible: time, bytes (--rounds N)
   bench push [-- ARG...]   pushes and SSH beside docker save|ssh, rsync, OpenSSH (--rounds N, --sizes MB,..., --mib N)
   fuzz agent [-- ARG...]   hostile requests for the agent, for a minute or -max_total_time=SECONDS
+  fuzz archive [-- ARG...] hostile tarballs of images; fuzz manifest: hostile documents in them
 
 Options
   --host USER@ADDRESS[:PORT]  deploy to this machine instead of a demo VM; its host key must be in

@@ -8,17 +8,22 @@ COVERAGE="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-l
 -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 -Cdebug-assertions -Coverflow-checks"
 
 run_fuzz() {
-    [[ $WHAT = agent ]] || usage_error "fuzz what? agent"
+    local target bin length memory
+    case $WHAT in
+        agent)    bin=agent_requests length=8192  memory=1024 ;;
+        archive)  bin=image_archive  length=32768 memory=512 ;;
+        manifest) bin=image_manifest length=16384 memory=512 ;;
+        *)        usage_error "fuzz what? agent, archive or manifest" ;;
+    esac
     need "Install what fuzzing needs" c++ libc-headers
     prepare_cargo
-    local target
     target=$(rustc -vV | sed -n 's/^host: //p')
     step "Build with coverage" fuzz env RUSTFLAGS="$COVERAGE" cargo build --release --locked \
         --manifest-path fuzz/Cargo.toml --target "$target" --target-dir target/fuzz
-    mkdir -p target/fuzz/corpus/agent target/fuzz/findings
+    mkdir -p "target/fuzz/corpus/$WHAT" target/fuzz/findings
     (( ${#REST[@]} > 0 )) || REST=(-max_total_time=60)
     SSH_SK_HELPER=/nonexistent SSH_PKCS11_HELPER=/nonexistent \
-        "target/fuzz/$target/release/agent_requests" -max_len=8192 -rss_limit_mb=1024 \
+        "target/fuzz/$target/release/$bin" -max_len="$length" -rss_limit_mb="$memory" \
         -artifact_prefix=target/fuzz/findings/ "${REST[@]}" \
-        target/fuzz/corpus/agent fuzz/seeds/agent_requests
+        "target/fuzz/corpus/$WHAT" "fuzz/seeds/$bin"
 }

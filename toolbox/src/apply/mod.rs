@@ -20,7 +20,7 @@ pub use lock::{Lock, LockError, acquire};
 pub use push::{PushError, push};
 pub use relay::{Relay, drain_limit};
 pub use session::{HostSession, SessionError};
-pub use source::{ImageSource, SourceError, Spool, desired, find, spool_tarball};
+pub use source::{AtHand, ImageSource, SourceError, Spool, Supply, desired, find, spool_tarball};
 
 pub use store::{Shelf, Store, StoreError};
 pub use verify::{VerifyError, verify};

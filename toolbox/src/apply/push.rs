@@ -46,10 +46,16 @@ impl PushError {
             _ => None,
         }
     }
+
+    /// The engine is there and has room: that it lacks a layer may be the reason.
+    pub fn may_lack_layers(&self) -> bool {
+        let lost = matches!(self, Self::Engine(EngineError::Unreachable { .. }));
+        !lost && !self.to_string().contains("no space left")
+    }
 }
 
 /// Sends images of one archive in one tarball, without their lowest `held` layers, and checks what the engine made of
-/// it; where that is not what was sent, sends everything once.
+/// it; where that is not what was sent, sends everything once, if no layer was left out of the archive.
 ///
 /// # Errors
 /// [`PushError`].
@@ -62,13 +68,12 @@ pub async fn push<E: Engine, R: ReadAt + Send + Sync + 'static>(
     let partial = held.values().any(|h| *h > 0);
     let sent = send_and_check(engine, archive, held, events).await;
     match sent {
-        Err(PushError::Engine(EngineError::Unreachable { .. })) | Ok(()) => sent,
-        Err(error) if partial && !error.to_string().contains("no space left") => {
+        Err(error) if partial && archive.is_whole() && error.may_lack_layers() => {
             events.send(What::Note(format!("sending everything: {error}")));
             let nothing_held = held.keys().map(|r| (r.clone(), 0)).collect();
             send_and_check(engine, archive, &nothing_held, events).await
         }
-        Err(error) => Err(error),
+        sent => sent,
     }
 }
 

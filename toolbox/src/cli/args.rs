@@ -184,9 +184,10 @@ pub(super) struct Prune {
 /// Where images come from.
 #[derive(Debug, Args)]
 pub(super) struct Images {
-    /// Take images from this `docker save` tarball and not from the local engine
+    /// Take images from this file and not from the local engine: a tarball of `docker save` (also gzip, zstd, xz), an
+    /// OCI layout (a tarball or a directory), or `-` for standard input; may be repeated
     #[arg(long, value_name = "FILE")]
-    pub(super) images: Option<PathBuf>,
+    pub(super) images: Vec<PathBuf>,
     /// The local engine's socket
     #[arg(long, value_name = "PATH", default_value = "/var/run/docker.sock", env = "TOOLBOX_LOCAL_SOCKET")]
     pub(super) local_socket: PathBuf,

@@ -38,7 +38,7 @@ async fn deploy(begun: &Begun, arguments: &Deploy, ui: Ui) -> Result<Vec<Finishe
     };
     let asked = Asked { images: &arguments.images, services, remove_orphans };
     let prepared = interrupt::or_interrupted(&begun.interrupted, prepare(begun, &asked)).await?;
-    let Prepared { works, spools, images } = prepared;
+    let Prepared { works, supplies, images } = prepared;
     if let Some(file) = &file {
         let plans: Vec<Plan> = works.iter().map(|work| work.plan.clone()).collect();
         file.check(&PlanFile::new(project, &asked, &images, &plans))?;
@@ -46,7 +46,7 @@ async fn deploy(begun: &Begun, arguments: &Deploy, ui: Ui) -> Result<Vec<Finishe
     works.iter().for_each(|work| ui.say(render(&work.plan).trim_end()));
     let mut record = Record::now();
     record.follow(works.iter().map(|work| &work.seen.facts));
-    let rollout = Rollout::new(&arguments.rollout, &project.toolbox, works.len(), spools, record);
+    let rollout = Rollout::new(&arguments.rollout, &project.toolbox, works.len(), supplies, record);
     let rollout = Rollout { exactly: file.is_some(), ..rollout };
     Ok(rollout.run(works, begun, ui).await)
 }

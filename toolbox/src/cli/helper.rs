@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::apply::{Spool, desired, find, spool_tarball};
+use crate::apply::{Supply, desired, find, spool_tarball};
 use crate::image::HelperImage;
 use crate::plan::DesiredImage;
 
@@ -17,7 +17,7 @@ pub(super) struct Helper {
     /// What a plan needs to know of it.
     pub(super) image: Arc<DesiredImage>,
     /// Itself.
-    pub(super) spool: Arc<Spool>,
+    pub(super) supply: Arc<Supply>,
 }
 
 impl Helper {
@@ -36,7 +36,7 @@ impl Helper {
         let spool = spool_tarball(made.tarball, &name, cache).await.map_err(|e| failed(&e, e.hint()))?;
         let image = find(&spool, &made.reference).ok_or_else(missing)?;
         let image = Arc::new(desired(made.reference, image));
-        Ok(Self { image, spool })
+        Ok(Self { image, supply: Arc::new(Supply::of(spool)) })
     }
 }
 

@@ -179,7 +179,7 @@ mod tests {
         let project = project(&format!("name: shop\nservices:\n  web: {{image: {image}}}\n"));
         let plan =
             Plan { host: "vm".into(), notes: notes.iter().map(|n| (*n).to_owned()).collect(), ..Plan::default() };
-        let images = Images { images: None, local_socket: "/x".into(), cache: None };
+        let images = Images { images: Vec::new(), local_socket: "/x".into(), cache: None };
         let asked = Asked { images: &images, services: &[], remove_orphans: false };
         PlanFile::new(&project, &asked, &BTreeMap::new(), &[plan])
     }

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::apply::{ImageSource, SourceError, Spool, desired, find};
+use crate::apply::{AtHand, ImageSource, SourceError, Supply, desired, find};
 use crate::compose::Project;
-use crate::image::Reference;
-use crate::plan::{Desired, DesiredImage, HostFacts, Plan, PlanError, human_bytes, reconcile};
+use crate::image::{DiffId, Reference};
+use crate::plan::{Action, Desired, DesiredImage, HostFacts, Plan, PlanError, human_bytes, reconcile};
+use crate::state::EngineState;
 
 use super::args::Images;
 use super::begin::Begun;
@@ -15,6 +16,7 @@ use super::connect::{Seen, connect_for};
 use super::context::Context;
 use super::failure::{Failure, Failures, configuration};
 use super::helper::Helper;
+use super::rollout::Supplies;
 use super::services::chosen;
 
 /// What a host shall run.
@@ -67,8 +69,8 @@ pub(super) struct Prepared {
     /// The hosts.
     pub(super) works: Vec<Work>,
     /// The images to send.
-    pub(super) spools: Vec<Arc<Spool>>,
-    /// All images at hand.
+    pub(super) supplies: Supplies,
+    /// All images at hand, by name and platform.
     pub(super) images: Arc<BTreeMap<String, DesiredImage>>,
 }
 
@@ -92,42 +94,92 @@ pub(super) async fn prepare(begun: &Begun, asked: &Asked<'_>) -> Result<Prepared
     let cache = asked.images.cache.clone().unwrap_or_else(default_cache);
     let helper = Helper::find(&cache).await?;
     let source = source(asked.images, &cache).await.map_err(|e| source_failure(&e))?;
-    let mut images = source.describe(&context.images()).await.map_err(|e| source_failure(&e))?;
+    let at_hand = source.describe(&context.images()).await.map_err(|e| source_failure(&e))?;
+    let usual = at_hand.for_host("", "");
     let scope = |host: &str| {
         let (project, helper) = (&context.placed[host], &helper.image);
-        Desired { project, images: &images, helper, services: None, remove_orphans: false }.scope()
+        Desired { project, images: &usual, helper, services: None, remove_orphans: false }.scope()
     };
     let seen = connect_for(begun, scope).await?;
-    let mut works = plan_all(context, asked, seen, Arc::new(images.clone()), &helper)?;
-    let pushes = works.iter().flat_map(|work| work.plan.pushes()).filter(|r| **r != helper.image.reference);
-    let pushes: BTreeSet<Reference> = pushes.cloned().collect();
-    let mut spools = vec![helper.spool.clone()];
-    if !pushes.is_empty() {
-        let references: Vec<Reference> = pushes.into_iter().collect();
-        let archive = source.spool(&references).await.map_err(|e| source_failure(&e))?;
-        add_sizes(&mut images, &archive);
-        let seen = works.into_iter().map(|work| work.seen).collect();
-        works = plan_all(context, asked, seen, Arc::new(images.clone()), &helper)?;
-        spools.push(archive);
-    }
+    let works = plan_all(context, asked, seen, &at_hand, &helper)?;
+    let (works, supplies) = read(&Arc::new(source), works, &helper).await?;
     check_room(&works).await?;
-    Ok(Prepared { works, spools, images: Arc::new(images) })
+    Ok(Prepared { works, supplies, images: Arc::new(at_hand.all()) })
+}
+
+/// Reads what any host must get, once for all hosts of a platform, and plans anew with the sizes.
+async fn read(source: &Arc<ImageSource>, works: Vec<Work>, helper: &Helper) -> Result<(Vec<Work>, Supplies), Failures> {
+    let order: Vec<String> = works.iter().map(|work| work.plan.host.clone()).collect();
+    let mut platforms: BTreeMap<(String, String), Vec<Work>> = BTreeMap::new();
+    for work in works {
+        platforms.entry(platform(&work.seen.facts)).or_default().push(work);
+    }
+    let (mut planned, mut supplies) = (Vec::new(), Supplies::new());
+    for mut works in platforms.into_values() {
+        let mut here = vec![Arc::clone(&helper.supply)];
+        let (images, layers) = missing(&works, &helper.image.reference);
+        if !images.is_empty() {
+            here.extend(source.fetch(&images, Some(&layers)).await.map_err(|e| source_failure(&e))?);
+            works = plan_each(works.into_iter().map(|work| with_sizes(work, &here)))?;
+        }
+        supplies.extend(works.iter().map(|work| (work.plan.host.clone(), here.clone())));
+        planned.extend(works);
+    }
+    planned.sort_by_key(|work| order.iter().position(|host| *host == work.plan.host));
+    Ok((planned, supplies))
+}
+
+/// The images that some of the hosts lack, and the layers of them.
+fn missing(works: &[Work], helper: &Reference) -> (Vec<DesiredImage>, BTreeSet<DiffId>) {
+    let (mut images, mut layers) = (BTreeMap::new(), BTreeSet::new());
+    for Work { wanted, plan, .. } in works {
+        for action in plan.operations.iter().map(|operation| &operation.action) {
+            let Action::PushImage { reference, held_layers, .. } = action else { continue };
+            let image = wanted.images.values().find(|image| image.reference == *reference && reference != helper);
+            let Some(image) = image else { continue };
+            layers.extend(image.facts.layers.iter().skip(*held_layers));
+            images.insert(reference, image.clone());
+        }
+    }
+    (images.into_values().collect(), layers)
+}
+
+/// The read images replace what their source said of them, which lacks the sizes.
+fn with_sizes(mut work: Work, supplies: &[Arc<Supply>]) -> (Seen, Wanted) {
+    for image in Arc::make_mut(&mut work.wanted.images).values_mut() {
+        if let Some(read) = supplies.iter().find_map(|supply| find(supply.spool(), &image.reference)) {
+            *image = desired(image.reference.clone(), read);
+        }
+    }
+    (work.seen, work.wanted)
+}
+
+fn platform(facts: &HostFacts) -> (String, String) {
+    let words = |engine: &EngineState| (engine.architecture.clone(), engine.variant.clone());
+    facts.engine.as_ref().map(words).unwrap_or_default()
 }
 
 fn plan_all(
     context: &Context,
     asked: &Asked<'_>,
     seen: Vec<Seen>,
-    images: Arc<BTreeMap<String, DesiredImage>>,
+    at_hand: &AtHand,
     helper: &Helper,
 ) -> Result<Vec<Work>, Failures> {
     let works = seen.into_iter().map(|seen| {
         let project = context.placed[&seen.facts.host].clone();
         let chosen = asked.services.iter().filter(|name| project.services.contains_key(*name));
         let services = (!asked.services.is_empty()).then(|| chosen.cloned().collect());
-        let (images, helper) = (Arc::clone(&images), Arc::clone(&helper.image));
+        let (architecture, variant) = platform(&seen.facts);
+        let images = Arc::new(at_hand.for_host(&architecture, &variant));
+        let helper = Arc::clone(&helper.image);
         (seen, Wanted { project, images, helper, services, remove_orphans: asked.remove_orphans })
     });
+    plan_each(works)
+}
+
+/// The plan of each host, or everything that stands in the way on any of them.
+fn plan_each(works: impl Iterator<Item = (Seen, Wanted)>) -> Result<Vec<Work>, Failures> {
     let (mut planned, mut failures) = (Vec::new(), Vec::new());
     for (seen, wanted) in works {
         match wanted.plan(&seen.facts) {
@@ -139,10 +191,10 @@ fn plan_all(
 }
 
 async fn source(arguments: &Images, cache: &std::path::Path) -> Result<ImageSource, SourceError> {
-    match &arguments.images {
-        Some(file) => ImageSource::archive(file, cache).await,
-        None => ImageSource::engine(&arguments.local_socket, cache).await,
+    if arguments.images.is_empty() {
+        return ImageSource::engine(&arguments.local_socket, cache).await;
     }
+    ImageSource::files(&arguments.images, cache).await
 }
 
 /// The image's own cache directory, which is a volume; elsewhere the system's temporary directory.
@@ -153,15 +205,6 @@ pub(super) fn default_cache() -> PathBuf {
 
 fn source_failure(error: &SourceError) -> Failures {
     configuration(error, error.hint())
-}
-
-/// The read images replace what the engine said of them, which lacks the sizes.
-fn add_sizes(images: &mut BTreeMap<String, DesiredImage>, archive: &Spool) {
-    for image in images.values_mut() {
-        if let Some(read) = find(archive, &image.reference) {
-            *image = desired(image.reference.clone(), read);
-        }
-    }
 }
 
 /// An engine unpacks a tarball beside its data: twice the size must fit.

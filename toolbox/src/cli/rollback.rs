@@ -47,7 +47,8 @@ async fn roll_back(begun: &Begun, arguments: &Rollback, ui: Ui) -> Result<Vec<Fi
         finished.extend(Finished::untouched(works).await);
     } else {
         let extension = begun.context.project.toolbox.clone();
-        let rollout = Rollout::new(&arguments.rollout, &extension, works.len(), vec![helper.spool], record);
+        let supplies = works.iter().map(|work| (work.plan.host.clone(), vec![Arc::clone(&helper.supply)])).collect();
+        let rollout = Rollout::new(&arguments.rollout, &extension, works.len(), supplies, record);
         finished.extend(rollout.run(works, begun, ui).await);
     }
     finished.sort_by(|a, b| a.outcome.host.cmp(&b.outcome.host));

@@ -82,7 +82,8 @@ impl EngineError {
             Self::Refused { message, .. } => message,
             Self::Unreachable { reason } if reason.contains("refused the socket") => {
                 return Some(
-                    "let the host's sshd forward it (AllowStreamLocalForwarding yes), or install the docker command line there"
+                    "see that the engine runs, and that the host's sshd forwards its socket (AllowStreamLocalForwarding yes) \
+                     or has the docker command line; then run it again"
                         .into(),
                 );
             }

@@ -96,6 +96,7 @@ fn read_system([info, version]: [Answer; 2]) -> Result<EngineState, EngineError>
     let version: SystemVersion = version.read("asking the engine for its version")?;
     Ok(EngineState {
         architecture: version.arch.unwrap_or_default(),
+        variant: variant(info.architecture.as_deref().unwrap_or_default()),
         store: store(&info),
         data_root: info.docker_root_dir.unwrap_or_default(),
         ..EngineState::empty()
@@ -105,6 +106,14 @@ fn read_system([info, version]: [Answer; 2]) -> Result<EngineState, EngineError>
 fn owned(labels: Option<&HashMap<String, String>>) -> Owned {
     let label = |name: &str| labels.and_then(|labels| labels.get(name)).cloned();
     Owned { project: label("com.docker.compose.project"), hash: label(HASH_LABEL) }
+}
+
+/// The variant in the kernel's word for the machine (`armv7l`); only 32-bit ARM has it there.
+fn variant(machine: &str) -> String {
+    let digits = machine.strip_prefix("armv").unwrap_or_default();
+    // A 64-bit processor with a 32-bit engine runs what is made for version 7.
+    let version = digits.chars().next().and_then(|digit| digit.to_digit(10)).map(|version| version.min(7));
+    version.map(|version| format!("v{version}")).unwrap_or_default()
 }
 
 fn store(info: &SystemInfo) -> Store {
@@ -262,5 +271,25 @@ pub(super) fn status(container: &ContainerInspectResponse) -> ContainerStatus {
         restarts: container.restart_count.unwrap_or_default(),
         error: state.error.clone().unwrap_or_default(),
         health_output: output.unwrap_or_default().trim().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::variant;
+
+    #[test]
+    fn variant_is_told_where_the_kernel_names_one() {
+        for (machine, told) in [
+            ("armv6l", "v6"),
+            ("armv7l", "v7"),
+            ("armv8l", "v7"),
+            ("aarch64", ""),
+            ("x86_64", ""),
+            ("armv", ""),
+            ("", ""),
+        ] {
+            assert_eq!(variant(machine), told, "{machine}");
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! A saved image archive that lies on disk: indexed, verified, never extracted.
 //!
-//! Contract: [`Archive::open`] takes what `docker save` of any engine wrote (20.10's own form, OCI
-//! layout with or without `manifest.json`), with several images and tags, layers compressed or not.
-//! When it returns, every layer has been read and its digest is the one that the image's configuration
-//! names; compressed layers lie unpacked in a nameless temporary file that goes with the value. Memory
-//! is bounded by [`Limits`], not by the archive. Reading layers later needs only `&self`.
+//! Contract: it takes what `docker save` of any engine wrote (20.10's own form, OCI layout with or without
+//! `manifest.json`), with several images and tags, layers compressed or not, and OCI layouts as directories. A
+//! [`Listing`] has read the documents and no layer. [`Listing::verify`] reads the layers of the chosen images; then
+//! the digest of each is the one that the image's configuration names, and compressed ones lie unpacked in a nameless
+//! temporary file that goes with the value. Memory is bounded by [`Limits`], not by the archive. Reading layers later
+//! needs only `&self`.
 //!
 //! Deliberately absent: compressed archives (see [`super::spool`]), choosing a platform, extraction.
 
@@ -12,19 +13,22 @@ mod documents;
 mod error;
 mod index;
 mod layers;
+mod listing;
 mod names;
 mod oci;
 
-use std::fmt;
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::read_at::Section;
-use super::{ConfigDigest, DiffId, ReadAt, Reference};
+use super::{ConfigDigest, DiffId, Platform, ReadAt, Reference};
 
 pub use error::ArchiveError;
-use index::Index;
+pub(super) use index::is_header_only;
+pub use listing::{ListedImage, Listing};
 
 /// Bounds on what an archive may cost us. The defaults fit any honest one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,29 +56,13 @@ pub struct Options {
     pub limits: Limits,
     /// Where compressed layers are unpacked to, in a file without a name. Mind that `/tmp` may be memory.
     pub spool_directory: PathBuf,
+    /// Layers that nobody lacks: they are [`Location::LeftOut`].
+    pub spare: BTreeSet<DiffId>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { limits: Limits::default(), spool_directory: std::env::temp_dir() }
-    }
-}
-
-/// What an image runs on, in Go's words (`linux`, `arm64`, `v8`).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Platform {
-    /// The operating system.
-    pub os: String,
-    /// The processor.
-    pub architecture: String,
-    /// Its variant, where the image names one.
-    pub variant: Option<String>,
-}
-
-impl fmt::Display for Platform {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
-        self.variant.iter().try_for_each(|variant| write!(f, "/{variant}"))
+        Self { limits: Limits::default(), spool_directory: std::env::temp_dir(), spare: BTreeSet::new() }
     }
 }
 
@@ -91,9 +79,11 @@ pub enum Location {
         /// Bytes from its start.
         offset: u64,
     },
+    /// Nowhere: see [`Options::spare`].
+    LeftOut,
 }
 
-/// One layer, verified.
+/// One layer, verified where it is not left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ArchivedLayer {
     /// The digest of its uncompressed tar.
@@ -129,7 +119,7 @@ impl ArchivedImage {
 /// An opened archive.
 #[derive(Debug)]
 pub struct Archive<R> {
-    source: R,
+    source: Arc<R>,
     unpacked: Option<File>,
     images: Vec<ArchivedImage>,
 }
@@ -143,18 +133,12 @@ impl<R: ReadAt> Archive<R> {
     /// Indexes and verifies. `on_bytes` is told how many bytes more of the archive have been hashed;
     /// their sum is at most the archive's length.
     pub fn open_with(source: R, options: &Options, on_bytes: &mut dyn FnMut(u64)) -> Result<Self, ArchiveError> {
-        let index = Index::read(&source, &options.limits)?;
-        let documents = documents::Documents::new(&source, &index, &options.limits);
-        let listed = documents.images()?;
-        let mut layers = layers::Layers::new(&source, &index, options, on_bytes);
-        let images = listed.into_iter().map(|image| image.verify(&mut layers)).collect::<Result<_, ArchiveError>>()?;
-        let unpacked = layers.into_unpacked();
-        Ok(Self { source, unpacked, images })
+        Listing::read(source, &options.limits)?.verify(&|image| Some(image.tags.clone()), options, on_bytes)
     }
 
     /// Layers that were made here, at their places in `source`; it lists no images.
     pub(super) fn of_layers(source: R) -> Self {
-        Self { source, unpacked: None, images: Vec::new() }
+        Self { source: Arc::new(source), unpacked: None, images: Vec::new() }
     }
 
     /// The images, in the archive's order.
@@ -167,13 +151,27 @@ impl<R: ReadAt> Archive<R> {
         self.images.iter().filter(move |image| image.tags.contains(name))
     }
 
-    /// A layer's uncompressed tar. The layer must be one of this archive's.
+    /// No layer was left out.
+    pub fn is_whole(&self) -> bool {
+        self.images.iter().flat_map(|image| &image.layers).all(|layer| layer.location != Location::LeftOut)
+    }
+
+    /// A layer's uncompressed tar. The layer must be one of this archive's; one that was left out fails to be read.
     pub fn layer(&self, layer: &ArchivedLayer) -> Box<dyn Read + '_> {
         match (layer.location, &self.unpacked) {
-            (Location::Archive { offset }, _) => Box::new(Section::new(&self.source, offset, layer.size)),
+            (Location::Archive { offset }, _) => Box::new(Section::new(&*self.source, offset, layer.size)),
             (Location::Unpacked { offset }, Some(file)) => Box::new(Section::new(file, offset, layer.size)),
-            (Location::Unpacked { .. }, None) => Box::new(std::io::empty()),
+            (Location::Unpacked { .. } | Location::LeftOut, _) => Box::new(NotKept),
         }
+    }
+}
+
+/// What a layer reads as that is not here.
+struct NotKept;
+
+impl Read for NotKept {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::new(io::ErrorKind::NotFound, "the layer was left out, since no host lacked it"))
     }
 }
 

@@ -1,15 +1,18 @@
 //! Recognising compressed streams by their first bytes, and decoding those that we can.
 //!
-//! Contract: what is decoded is gzip (several members too) and zstd. xz and bzip2 are recognised only
-//! in order to name them in an error. Deliberately absent: compressing.
+//! Contract: what is decoded is gzip and xz (several members or streams too) and zstd, each with bounded memory.
+//! bzip2 is recognised only in order to name it in an error. Deliberately absent: compressing.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 
 use flate2::read::MultiGzDecoder;
+use lzma_rust2::XzReader;
 
 /// How many first bytes [`Compression::of`] looks at.
 pub(crate) const MAGIC_LENGTH: usize = 6;
+/// Memory for one xz stream, KiB: `xz -9` needs 65 MiB, and what needs more was made to need it.
+const XZ_MEMORY: u32 = 80 << 10;
 
 /// How a stream is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +23,7 @@ pub enum Compression {
     Gzip,
     /// zstd.
     Zstd,
-    /// xz, which is not decoded here.
+    /// xz.
     Xz,
     /// bzip2, which is not decoded here.
     Bzip2,
@@ -44,7 +47,8 @@ impl Compression {
             Self::None => Some(Box::new(reader)),
             Self::Gzip => Some(Box::new(MultiGzDecoder::new(reader))),
             Self::Zstd => Some(Box::new(zstd::stream::read::Decoder::new(reader)?)),
-            Self::Xz | Self::Bzip2 => None,
+            Self::Xz => Some(Box::new(XzReader::new_mem_limit(BufReader::new(reader), true, XZ_MEMORY))),
+            Self::Bzip2 => None,
         })
     }
 }

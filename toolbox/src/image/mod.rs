@@ -3,8 +3,9 @@
 //! Ring 0: pure, or over [`ReadAt`], `impl Read` and `impl Write`, synchronous. Whoever has tokio runs
 //! these functions in a blocking thread.
 //!
-//! The way of the data: [`spool`] brings any stream onto disk uncompressed; [`Archive::open`] indexes
-//! and verifies it, in whichever form it was saved; [`held_prefix`] says how many leading layers a host
+//! The way of the data: a tarball or an OCI layout ([`Layout`]) is read where it lies, and a stream is brought onto
+//! disk uncompressed by [`spool`], through a [`Sifter`]; a [`Listing`] says what it holds, in whichever form it was saved, and
+//! [`Listing::verify`] makes an [`Archive`] of the images that are wanted; [`held_prefix`] says how many leading layers a host
 //! holds; [`PartialArchive`] writes the rest in the one form that every engine and store takes
 //! (OCI layout plus `manifest.json`, uncompressed layers); [`Expected`] checks what the engine made of it.
 //! [`HelperImage`] is an image that is made here instead of being saved.
@@ -19,25 +20,35 @@ mod entries;
 mod files;
 mod helper;
 mod layers;
+mod layout;
 mod partial;
+mod platform;
 mod read_at;
 mod records;
 mod reference;
+mod sift;
 mod spool;
+mod stored;
 #[cfg(test)]
 mod testing;
 mod verify;
 
-pub use archive::{Archive, ArchiveError, ArchivedImage, ArchivedLayer, Limits, Location, Options, Platform};
+pub use archive::{
+    Archive, ArchiveError, ArchivedImage, ArchivedLayer, Limits, ListedImage, Listing, Location, Options,
+};
 pub use compression::Compression;
 pub use digest::{ChainId, ConfigDigest, DiffId, Digest, DigestError, ManifestDigest};
 pub use entries::first_file;
 pub use files::{StoredFile, stored_files};
 pub use helper::{HELPER_NAME, HELPER_PROGRAM, HelperError, HelperImage};
 pub use layers::{chain_ids, held_chains, held_prefix};
+pub use layout::{Layout, LayoutError};
 pub use partial::{PartialArchive, PartialError};
+pub use platform::Platform;
 pub use read_at::ReadAt;
 pub use records::{record, records};
 pub use reference::{Reference, ReferenceError};
+pub use sift::{Arrivals, Arrived, Sifter};
 pub use spool::{SpoolError, Spooled, spool};
+pub use stored::Stored;
 pub use verify::{Expected, LoadMismatch};

@@ -17,6 +17,8 @@ const DEFAULT_DOMAIN: &str = "docker.io";
 const LEGACY_DOMAIN: &str = "index.docker.io";
 const OFFICIAL: &str = "library/";
 const DEFAULT_TAG: &str = "latest";
+/// Begins a tag that stands for a digest, as registries' tools have it.
+const PINNED: &str = "sha256-";
 const MAX_PATH: usize = 255;
 const MAX_TAG: usize = 128;
 
@@ -131,6 +133,20 @@ impl Reference {
     /// The digest after `@`.
     pub fn digest(&self) -> Option<ManifestDigest> {
         self.digest
+    }
+
+    /// The tag under which an image that is named by its digest is kept: engines load images by tag alone.
+    /// `clock@sha256:0123…` is kept as `clock:sha256-0123…`; a name without a digest as itself.
+    pub fn kept_as(&self) -> Self {
+        let tag = self.digest.map(|digest| format!("{PINNED}{}", digest.digest().hex()));
+        tag.map_or_else(|| self.clone(), |tag| Self { tag: Some(tag), digest: None, ..self.clone() })
+    }
+
+    /// The name that [`Reference::kept_as`] came from.
+    pub fn kept_for(&self) -> Self {
+        let hex = self.tag.as_deref().and_then(|tag| tag.strip_prefix(PINNED));
+        let digest = hex.and_then(super::Digest::from_hex).map(ManifestDigest::from);
+        digest.map_or_else(|| self.clone(), |digest| Self { tag: None, digest: Some(digest), ..self.clone() })
     }
 
     /// What a person types and `docker image ls` shows: `clock-backend:latest`.

@@ -1,6 +1,6 @@
 //! Bringing a saved archive that arrives as a stream onto disk, uncompressed.
 //!
-//! Contract: bounded memory whatever the length; gzip and zstd are recognised by their first bytes; a
+//! Contract: bounded memory whatever the length; gzip, zstd and xz are recognised by their first bytes; a
 //! bound on the uncompressed length stops bombs. Where the other side of the stream fails is told
 //! apart from where our disk does. Deliberately absent: looking into the archive, naming the file.
 
@@ -49,6 +49,12 @@ pub enum SpoolError {
     /// A compression that is not decoded here.
     #[error("the image stream is compressed with {0}, which is not read here")]
     Unsupported(Compression),
+    /// Decoding it would take more memory than any honest stream needs.
+    #[error("unpacking the {compression} image stream would take too much memory")]
+    Memory {
+        /// How it is compressed.
+        compression: Compression,
+    },
     /// It unpacks to more than is allowed.
     #[error("the image stream is longer than {limit} bytes when unpacked")]
     TooLarge {
@@ -69,12 +75,12 @@ impl SpoolError {
     /// What a person can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Unsupported(Compression::Xz) => Some("decompress it first: xz -dk FILE"),
             Self::Unsupported(_) => Some("decompress it first: bzip2 -dk FILE"),
             Self::CutShort { .. } | Self::Corrupt { .. } | Self::Empty => {
                 Some("save or copy the images again, and compare sizes or checksums")
             }
             Self::Write { .. } => Some("free space where the spool lies, or name another directory for it"),
+            Self::Memory { .. } => Some("compress it with a smaller window, such as xz -9"),
             Self::TooLarge { .. } | Self::Read { .. } => None,
         }
     }
@@ -188,6 +194,9 @@ impl<R> Counting<'_, R> {
             PumpError::Read { source } if self.failed => SpoolError::Read { received, source },
             PumpError::Read { source } if source.kind() == io::ErrorKind::UnexpectedEof => {
                 SpoolError::CutShort { compression, received }
+            }
+            PumpError::Read { source } if source.kind() == io::ErrorKind::OutOfMemory => {
+                SpoolError::Memory { compression }
             }
             PumpError::Read { source } => SpoolError::Corrupt { compression, received, source },
         }

@@ -85,6 +85,12 @@ pub(super) fn compress(compression: Compression, bytes: &[u8]) -> Vec<u8> {
             encoder.finish().unwrap()
         }
         Compression::Zstd => zstd::encode_all(bytes, 1).unwrap(),
+        Compression::Xz => {
+            let options = lzma_rust2::XzOptions::with_preset(1);
+            let mut encoder = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        }
         _ => bytes.to_vec(),
     }
 }
@@ -149,4 +155,9 @@ pub(super) fn layout(images: &[Sample], compression: Compression, with_manifest:
     let tarball = tarball.json("index.json", &json!({ "schemaVersion": 2, "manifests": index }));
     let tarball = if with_manifest { tarball.json("manifest.json", &manifest.into()) } else { tarball };
     tarball.json("oci-layout", &json!({ "imageLayoutVersion": "1.0.0" })).finish()
+}
+
+/// Writes the files of a tarball below a directory.
+pub(super) fn unpack(tarball: &[u8], directory: &std::path::Path) {
+    tar::Archive::new(tarball).unpack(directory).unwrap();
 }

@@ -27,6 +27,8 @@ pub enum Store {
 pub struct EngineState {
     /// The engine's architecture in Go's words: `amd64`, `arm64`. Empty where nobody asked, as with `store`.
     pub architecture: String,
+    /// Its variant, such as `v7`; empty where there is none or it is not known.
+    pub variant: String,
     /// How images are kept.
     pub store: Store,
     /// The engine's data directory; the usual one where nobody asked.
@@ -55,6 +57,7 @@ impl EngineState {
     pub fn empty() -> Self {
         Self {
             architecture: String::new(),
+            variant: String::new(),
             store: Store::Classic,
             data_root: "/var/lib/docker".into(),
             images: Vec::new(),

@@ -29,6 +29,7 @@ mod engine_store;
 mod engine_world;
 mod examples;
 mod image_archive;
+mod layer_trees;
 mod login_keys;
 mod machine;
 mod matrix;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use tokio::sync::Semaphore;
 
 use crate::apply::{
-    ApplyError, Containers, Events, HostSession, Interrupt, Lock, Options, What, acquire, find, push, verify,
+    ApplyError, Containers, Events, HostSession, Interrupt, Lock, Options, PushError, Supply, What, acquire, find,
+    push, verify,
 };
 use crate::engine::Docker;
 use crate::image::Reference;
@@ -144,21 +145,35 @@ impl<'a> HostRun<'a> {
         Ok(())
     }
 
-    /// Sends the images of the plan that `which` chooses, in one tarball from each spool.
+    /// Sends the images of the plan that `which` chooses, in one tarball from each supply.
     async fn push(&self, engine: &Docker, which: &(dyn Fn(&Reference) -> bool + Sync)) -> Result<(), Ended> {
         let held: BTreeMap<Reference, usize> = self.plan.operations.iter().filter_map(pushed).collect();
-        for spool in &self.rollout.spools {
-            let here = held.iter().filter(|(r, _)| which(r) && find(spool, r).is_some());
+        for supply in self.rollout.supplies.get(&self.plan.host).into_iter().flatten() {
+            let here = held.iter().filter(|(r, _)| which(r) && find(supply.spool(), r).is_some());
             let here: BTreeMap<Reference, usize> = here.map(|(r, h)| (r.clone(), *h)).collect();
             if here.is_empty() {
                 continue;
             }
             let names: Vec<String> = here.keys().map(Reference::familiar).collect();
             let label = format!("push {}", names.join(", "));
-            let sent = self.events.step(&label, push(engine, spool, &here, &self.events)).await;
-            sent.map_err(|e| self.failed(Outcome::FailedUntouched, &e, e.hint()))?;
+            self.events.step(&label, self.send(engine, supply, &here)).await?;
         }
         Ok(())
+    }
+
+    /// Sends what was read; where the host turns out to need what was left out, all of it.
+    async fn send(&self, engine: &Docker, supply: &Supply, held: &BTreeMap<Reference, usize>) -> Result<(), Ended> {
+        let failed = |e: PushError| self.failed(Outcome::FailedUntouched, &e, e.hint());
+        match push(engine, supply.spool(), held, &self.events).await {
+            Err(error) if !supply.spool().is_whole() && error.may_lack_layers() => {
+                self.events.send(What::Note(format!("sending everything: {error}")));
+                let whole = supply.whole().await;
+                let whole = whole.map_err(|e| self.failed(Outcome::FailedUntouched, &e, e.hint()))?;
+                let nothing_held = held.keys().map(|reference| (reference.clone(), 0)).collect();
+                push(engine, whole, &nothing_held, &self.events).await.map_err(failed)
+            }
+            sent => sent.map_err(failed),
+        }
     }
 
     /// Containers, health, verification, the record; all of it is undone when any of it, or another host, fails.

@@ -4,6 +4,7 @@
 mod conduct;
 mod host;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::apply::Spool;
+use crate::apply::Supply;
 use crate::compose::{Batch, ProjectExtension};
 use crate::ui::{HostOutcome, Outcome, Ui};
 
@@ -24,10 +25,13 @@ use super::prepare::Work;
 use super::records::Record;
 use host::HostRun;
 
+/// Images to send to each host, by its name.
+pub(super) type Supplies = BTreeMap<String, Vec<Arc<Supply>>>;
+
 /// How plans are carried out.
 pub(super) struct Rollout {
     /// Images to send.
-    pub(super) spools: Vec<Arc<Spool>>,
+    pub(super) supplies: Supplies,
     /// How long a container may take to be healthy.
     pub(super) timeout: Duration,
     /// Hosts that are made ready at once.
@@ -50,11 +54,11 @@ impl Rollout {
         arguments: &args::Rollout,
         extension: &ProjectExtension,
         hosts: usize,
-        spools: Vec<Arc<Spool>>,
+        supplies: Supplies,
         record: Record,
     ) -> Self {
         Self {
-            spools,
+            supplies,
             timeout: Duration::from_secs(arguments.timeout),
             parallel: arguments.parallel.into(),
             batch: batch(extension.batch, hosts),

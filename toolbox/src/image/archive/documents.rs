@@ -4,25 +4,27 @@
 //! manifests below it. Documents are bounded, and their digest is checked where their name is one.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::super::read_at::Section;
-use super::super::{DiffId, Digest, ReadAt, Reference};
+use super::super::{DiffId, Digest, ManifestDigest, Platform, ReadAt, Reference};
 use super::index::Index;
-use super::layers::{Layers, check_name, promised};
-use super::{ArchiveError, ArchivedImage, Limits, Platform, oci};
+use super::layers::{check_name, promised};
+use super::{ArchiveError, Limits, ListedImage, oci};
 
 const MANIFEST: &str = "manifest.json";
 
-/// One image as its manifest lists it: entry names, nothing read yet but the configuration.
-pub(super) struct ListedImage {
-    tags: Vec<Reference>,
-    config: Document,
-    layers: Vec<String>,
-    named_in: String,
+/// What a manifest says of an image.
+#[derive(Default)]
+pub(super) struct Named {
+    pub(super) tags: Vec<Reference>,
+    pub(super) manifests: Vec<ManifestDigest>,
+    pub(super) layers: Vec<String>,
+    pub(super) foreign: Vec<String>,
 }
 
 /// A JSON document and where it came from.
@@ -45,6 +47,8 @@ struct RawImage {
     config: String,
     repo_tags: Option<Vec<String>>,
     layers: Option<Vec<String>>,
+    /// Layers that are to be had elsewhere, by DiffID.
+    layer_sources: Option<BTreeMap<String, IgnoredAny>>,
 }
 
 #[derive(Deserialize)]
@@ -85,7 +89,9 @@ impl<'a, R: ReadAt> Documents<'a, R> {
         if listed.is_empty() {
             return Err(ArchiveError::NoImages { entry: MANIFEST.to_owned() });
         }
-        listed.into_iter().map(|image| self.docker_image(image)).collect()
+        let mut images = listed.into_iter().map(|image| self.docker_image(image)).collect::<Result<Vec<_>, _>>()?;
+        oci::add_digests(self, &mut images);
+        Ok(images)
     }
 
     pub(super) fn contains(&self, entry: &str) -> bool {
@@ -120,24 +126,41 @@ impl<'a, R: ReadAt> Documents<'a, R> {
     }
 
     /// Puts together an image once its configuration's and layers' entries are known.
-    pub(super) fn listed(
-        &self,
-        tags: Vec<Reference>,
-        config: &str,
-        layers: Vec<String>,
-        named_in: &str,
-    ) -> Result<ListedImage, ArchiveError> {
+    pub(super) fn listed(&self, config: &str, named: Named, named_in: &str) -> Result<ListedImage, ArchiveError> {
         let config = self.read(config, named_in)?;
-        Ok(ListedImage { tags, config, layers, named_in: named_in.to_owned() })
+        let raw: RawConfig = config.parse()?;
+        let diff_ids = raw.rootfs.diff_ids.unwrap_or_default();
+        if diff_ids.len() != named.layers.len() {
+            let (diff_ids, layers) = (diff_ids.len(), named.layers.len());
+            return Err(ArchiveError::LayerCount { config: config.entry, diff_ids, layers });
+        }
+        let variant = raw.variant.filter(|variant| !variant.is_empty());
+        Ok(ListedImage {
+            tags: named.tags,
+            manifests: named.manifests,
+            config: config.digest.into(),
+            config_json: config.bytes,
+            platform: Platform { os: raw.os, architecture: raw.architecture, variant },
+            diff_ids,
+            layers: named.layers,
+            foreign: named.foreign,
+            named_in: named_in.to_owned(),
+        })
     }
 
     fn docker_image(&self, raw: RawImage) -> Result<ListedImage, ArchiveError> {
         let tags = raw.repo_tags.unwrap_or_default();
         let tags = tags.iter().map(|tag| reference(tag, MANIFEST)).collect::<Result<_, _>>()?;
-        let image = self.listed(tags, &raw.config, raw.layers.unwrap_or_default(), MANIFEST)?;
+        let layers = raw.layers.unwrap_or_default();
+        let named = Named { tags, layers, ..Named::default() };
+        let mut image = self.listed(&raw.config, named, MANIFEST)?;
+        let elsewhere = raw.layer_sources.unwrap_or_default();
+        let pairs = image.layers.iter().zip(&image.diff_ids);
+        let foreign = pairs.filter(|(_, diff_id)| elsewhere.contains_key(&diff_id.to_string()));
+        image.foreign = foreign.map(|(entry, _)| entry.clone()).collect();
         // The classic form names configurations `<hex>.json`.
         let promised = raw.config.strip_suffix(".json").and_then(Digest::from_hex);
-        check_name(&raw.config, promised, image.config.digest)?;
+        check_name(&raw.config, promised, image.config.digest())?;
         Ok(image)
     }
 }
@@ -145,30 +168,4 @@ impl<'a, R: ReadAt> Documents<'a, R> {
 /// Reads an image name that stands in this entry.
 pub(super) fn reference(text: &str, entry: &str) -> Result<Reference, ArchiveError> {
     Reference::parse(text).map_err(|source| ArchiveError::BadReference { entry: entry.to_owned(), source })
-}
-
-impl ListedImage {
-    /// Reads every layer and compares with the configuration.
-    pub(super) fn verify<R: ReadAt>(self, layers: &mut Layers<'_, R>) -> Result<ArchivedImage, ArchiveError> {
-        let raw: RawConfig = self.config.parse()?;
-        let diff_ids = raw.rootfs.diff_ids.unwrap_or_default();
-        if diff_ids.len() != self.layers.len() {
-            let (diff_ids, layers) = (diff_ids.len(), self.layers.len());
-            return Err(ArchiveError::LayerCount { config: self.config.entry, diff_ids, layers });
-        }
-        let pairs = self.layers.iter().zip(diff_ids);
-        let layers = pairs.map(|(entry, diff_id)| layers.verify(entry, &self.named_in, diff_id));
-        let layers = layers.collect::<Result<_, _>>()?;
-        Ok(ArchivedImage {
-            tags: self.tags,
-            config: self.config.digest.into(),
-            config_json: self.config.bytes,
-            platform: Platform {
-                os: raw.os,
-                architecture: raw.architecture,
-                variant: raw.variant.filter(|variant| !variant.is_empty()),
-            },
-            layers,
-        })
-    }
 }

@@ -104,6 +104,12 @@ pub enum ArchiveError {
         /// Where it is named.
         named_in: String,
     },
+    /// A layer that may not be passed on, and was not.
+    #[error("layer {entry:?} is foreign (non-distributable): it is not in the image archive, only where it comes from")]
+    Foreign {
+        /// The layer's entry.
+        entry: String,
+    },
     /// A named entry is a directory, a device or the like.
     #[error("entry {entry:?} of the image archive is not a regular file")]
     NotAFile {
@@ -209,6 +215,9 @@ impl ArchiveError {
             }
             Self::NotATar => Some("give a file made by: docker save -o FILE IMAGE…"),
             Self::Compressed(_) => Some("decompress the file first"),
+            Self::Foreign { .. } => {
+                Some("pull the image on the host itself, or build it on a base whose layers may be copied")
+            }
             Self::Unpack { .. } => Some("free space where the spool lies, or name another directory for it"),
             Self::Empty
             | Self::Corrupt { .. }

@@ -52,6 +52,11 @@ impl Index {
         walk.fault.map_or(Ok(index), Err)
     }
 
+    /// The files of a directory: normalised names, and where each lies.
+    pub(super) fn of(files: impl Iterator<Item = (String, Extent)>) -> Self {
+        Self { entries: files.map(|(name, extent)| (name, Entry::File(extent))).collect() }
+    }
+
     pub(super) fn contains(&self, name: &str) -> bool {
         self.entries.contains_key(name)
     }
@@ -156,7 +161,7 @@ impl<'a, R: ReadAt> Walk<'a, R> {
         let found = sum(&bytes[..148]) + 8 * 32 + sum(&bytes[156..]);
         let right = header.cksum().is_ok_and(|expected| expected == found);
         match header.entry_size() {
-            Ok(size) if right && header.entry_type() != EntryType::GNUSparse => Ok(size),
+            Ok(size) if right && is_honest_size(bytes) && header.entry_type() != EntryType::GNUSparse => Ok(size),
             _ if at == 0 => Err(ArchiveError::NotATar),
             _ => Err(ArchiveError::Corrupt { offset: at, after: self.last.clone() }),
         }
@@ -276,7 +281,13 @@ impl<'a, R: ReadAt> Walk<'a, R> {
     }
 }
 
-fn is_header_only(kind: EntryType) -> bool {
+/// A size in base 256 (GNU) that is negative, or needs more than 64 bits, is read by its lowest bits alone otherwise.
+fn is_honest_size(header: &[u8; 512]) -> bool {
+    let size = &header[124..136];
+    size[0] & 0x80 == 0 || size[..4] == [0x80, 0, 0, 0]
+}
+
+pub(in super::super) fn is_header_only(kind: EntryType) -> bool {
     use EntryType::{Block, Char, Directory, Fifo, Link, Symlink};
     matches!(kind, Link | Symlink | Char | Block | Directory | Fifo)
 }

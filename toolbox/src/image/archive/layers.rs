@@ -1,7 +1,8 @@
 //! Reading every layer once: its digest, and its uncompressed bytes where it arrives compressed.
 //!
-//! Contract: an entry that several images or positions name is read once. A blob whose name is a
-//! digest is checked against that as well, in the same pass.
+//! Contract: an entry that several images or positions name is read once, and not at all where its digest was taken
+//! when it arrived. A blob whose name is a digest is checked against that as well, in the same pass. Of a layer that
+//! nobody lacks only the size is found out.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::super::compression::MAGIC_LENGTH;
 use super::super::read_at::Section;
 use super::super::spool::{PumpError, pump};
-use super::super::{Compression, DiffId, Digest, ReadAt};
+use super::super::{Arrivals, Compression, DiffId, Digest, ReadAt};
 use super::index::{Extent, Index};
 use super::{ArchiveError, ArchivedLayer, Location, Options};
 
@@ -36,17 +37,27 @@ pub(super) fn check_name(entry: &str, expected: Option<Digest>, found: Digest) -
 pub(super) struct Layers<'a, R> {
     source: &'a R,
     index: &'a Index,
+    arrivals: &'a Arrivals,
     options: &'a Options,
     on_bytes: &'a mut dyn FnMut(u64),
     known: HashMap<u64, ArchivedLayer>,
     unpacked: Option<File>,
     unpacked_size: u64,
+    /// Bytes that were decoded, kept or not.
+    decoded: u64,
 }
 
 impl<'a, R: ReadAt> Layers<'a, R> {
-    pub(super) fn new(source: &'a R, index: &'a Index, options: &'a Options, on_bytes: &'a mut dyn FnMut(u64)) -> Self {
+    /// `arrivals` has digests that are known already, by the place of the content.
+    pub(super) fn new(
+        source: &'a R,
+        index: &'a Index,
+        arrivals: &'a Arrivals,
+        options: &'a Options,
+        on_bytes: &'a mut dyn FnMut(u64),
+    ) -> Self {
         let known = HashMap::new();
-        Self { source, index, options, on_bytes, known, unpacked: None, unpacked_size: 0 }
+        Self { source, index, arrivals, options, on_bytes, known, unpacked: None, unpacked_size: 0, decoded: 0 }
     }
 
     /// The file of unpacked layers, where there were any.
@@ -62,16 +73,42 @@ impl<'a, R: ReadAt> Layers<'a, R> {
         expected: DiffId,
     ) -> Result<ArchivedLayer, ArchiveError> {
         let extent = self.index.find(entry, named_in)?;
-        let known = self.known.get(&extent.offset).copied();
-        let layer = known.map_or_else(|| self.read(entry, extent), Ok)?;
+        let layer = match self.known.get(&extent.offset) {
+            Some(known) => *known,
+            None => match self.without_reading(entry, extent, expected)? {
+                Some(known) => known,
+                None => self.read(entry, extent, expected)?,
+            },
+        };
         self.known.insert(extent.offset, layer);
         check_name(entry, Some(expected.digest()), layer.diff_id.digest())?;
         Ok(layer)
     }
 
-    fn read(&mut self, entry: &str, extent: Extent) -> Result<ArchivedLayer, ArchiveError> {
+    /// An uncompressed layer whose digest is known, or promised of a layer that nobody will read.
+    fn without_reading(
+        &self,
+        entry: &str,
+        extent: Extent,
+        diff_id: DiffId,
+    ) -> Result<Option<ArchivedLayer>, ArchiveError> {
+        let size = extent.size;
+        let arrived = self.arrivals.get(&(extent.offset, size)).filter(|arrived| arrived.digest == diff_id.digest());
+        if self.options.spare.contains(&diff_id) {
+            let is_known = arrived.is_some() || promised(entry) == Some(diff_id.digest());
+            return Ok(is_known.then_some(ArchivedLayer { diff_id, size, location: Location::LeftOut }));
+        }
+        if !arrived.is_some_and(|arrived| arrived.is_kept) || self.compression(entry, extent)? != Compression::None {
+            return Ok(None);
+        }
+        let location = Location::Archive { offset: extent.offset };
+        Ok(Some(ArchivedLayer { diff_id, size, location }))
+    }
+
+    fn read(&mut self, entry: &str, extent: Extent, expected: DiffId) -> Result<ArchivedLayer, ArchiveError> {
         match self.compression(entry, extent)? {
             Compression::None => self.read_plain(entry, extent),
+            compression if self.options.spare.contains(&expected) => self.measure(entry, extent, compression),
             compression => self.unpack(entry, extent, compression),
         }
     }
@@ -82,7 +119,7 @@ impl<'a, R: ReadAt> Layers<'a, R> {
             .read_to_end(&mut magic)
             .map_err(|source| ArchiveError::Read { offset: extent.offset, source })?;
         match Compression::of(&magic) {
-            compression @ (Compression::Xz | Compression::Bzip2) => {
+            compression @ Compression::Bzip2 => {
                 Err(ArchiveError::LayerCompression { entry: entry.to_owned(), compression })
             }
             compression => Ok(compression),
@@ -101,18 +138,41 @@ impl<'a, R: ReadAt> Layers<'a, R> {
 
     fn unpack(&mut self, entry: &str, extent: Extent, compression: Compression) -> Result<ArchivedLayer, ArchiveError> {
         let offset = self.unpacked_size;
-        let limit = self.options.limits.unpacked.saturating_sub(offset);
         let file = self.spool_file(entry)?;
+        let (diff_id, size) = self.decode(entry, extent, compression, file)?;
+        self.unpacked_size += size;
+        Ok(ArchivedLayer { diff_id, size, location: Location::Unpacked { offset } })
+    }
+
+    /// Unpacks to nowhere: a manifest names the unpacked size of every layer.
+    fn measure(
+        &mut self,
+        entry: &str,
+        extent: Extent,
+        compression: Compression,
+    ) -> Result<ArchivedLayer, ArchiveError> {
+        let (diff_id, size) = self.decode(entry, extent, compression, io::sink())?;
+        Ok(ArchivedLayer { diff_id, size, location: Location::LeftOut })
+    }
+
+    fn decode(
+        &mut self,
+        entry: &str,
+        extent: Extent,
+        compression: Compression,
+        writer: impl Write,
+    ) -> Result<(DiffId, u64), ArchiveError> {
+        let limit = self.options.limits.unpacked.saturating_sub(self.decoded);
         let mut input = self.hashing(extent);
-        let mut output = HashingWriter { writer: file, hasher: Sha256::new() };
+        let mut output = HashingWriter { writer, hasher: Sha256::new() };
         let copied = decode_all(compression, &mut input, &mut output, limit);
         let digest = input.finish();
         let diff_id = Digest::from_hasher(output.hasher).into();
         // A damaged blob fails to decode as well: its digest says more.
         check_name(entry, promised(entry), digest)?;
         let size = copied.map_err(|error| self.explain(entry, extent, error))?;
-        self.unpacked_size += size;
-        Ok(ArchivedLayer { diff_id, size, location: Location::Unpacked { offset } })
+        self.decoded += size;
+        Ok((diff_id, size))
     }
 
     fn spool_file(&mut self, entry: &str) -> Result<File, ArchiveError> {

@@ -42,7 +42,7 @@ fn samples() -> Vec<Sample> {
 fn every_form_that_engines_write_gives_the_same_images() {
     let samples = samples();
     assert_holds(&Archive::open(classic(&samples)).unwrap(), &samples);
-    for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+    for compression in [Compression::None, Compression::Gzip, Compression::Zstd, Compression::Xz] {
         for with_manifest in [true, false] {
             let archive = Archive::open(layout(&samples, compression, with_manifest)).unwrap();
             assert_holds(&archive, &samples);

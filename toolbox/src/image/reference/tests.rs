@@ -46,6 +46,18 @@ fn parts_are_told_apart() {
     assert_eq!(Reference::parse(&format!("app@sha256:{HEX}")).unwrap().tag(), None);
 }
 
+#[test]
+fn a_digest_is_kept_as_a_tag_and_found_again() {
+    let pinned = Reference::parse(&format!("host.example/app:1@sha256:{HEX}")).unwrap();
+    assert_eq!(pinned.kept_as().full(), format!("host.example/app:sha256-{HEX}"));
+    assert_eq!(Reference::parse(&pinned.kept_as().full()).unwrap(), pinned.kept_as());
+    assert_eq!(pinned.kept_as().kept_for().full(), format!("host.example/app@sha256:{HEX}"));
+    for plain in ["app:1", "app:sha256-1234"].map(|text| Reference::parse(text).unwrap()) {
+        assert_eq!(plain.kept_as(), plain);
+        assert_eq!(plain.kept_for(), plain);
+    }
+}
+
 fn error_of(text: &str) -> ReferenceError {
     match Reference::parse(text) {
         Err(error) => error,

@@ -61,7 +61,7 @@ impl<'a> Run<'a> {
     pub(super) fn full_name(&self, service: &Service) -> String {
         match self.desired.images.get(&service.image) {
             Some(image) => image.reference.full(),
-            None => Reference::parse(&service.image).map_or_else(|_| service.image.clone(), |r| r.full()),
+            None => Reference::parse(&service.image).map_or_else(|_| service.image.clone(), |r| r.kept_as().full()),
         }
     }
 

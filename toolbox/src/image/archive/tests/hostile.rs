@@ -97,6 +97,34 @@ fn a_size_beyond_the_archive_is_a_cut() {
 }
 
 #[test]
+fn a_size_in_base_256_that_is_negative_or_overflows_is_damage() {
+    let negative = [0xff; 12];
+    let beyond_64_bits = [0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+    let plain = [0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    for (size, is_honest) in [(negative, false), (beyond_64_bits, false), (plain, true)] {
+        let mut header = tar::Header::new_gnu();
+        header.set_path("odd").unwrap();
+        header.as_mut_bytes()[124..136].copy_from_slice(&size);
+        header.set_cksum();
+        let start = honest().finish();
+        let bytes = [&start[..start.len() - 1024], header.as_bytes(), &[0; 1024]].concat();
+        let opened = Archive::open(bytes);
+        assert_eq!(opened.is_ok(), is_honest, "{size:?}");
+        assert!(matches!(opened, Ok(_) | Err(ArchiveError::Corrupt { .. })), "{opened:?}");
+    }
+}
+
+#[test]
+fn of_two_entries_of_one_name_the_last_counts() {
+    let twice = Tarball::new().file("l/layer.tar", "other");
+    let start = twice.finish();
+    let bytes = [&start[..start.len() - 1024], &honest().finish()].concat();
+    Archive::open(bytes).unwrap();
+    let other = honest().file("l/layer.tar", "other");
+    assert!(matches!(refusal(other.finish()), ArchiveError::DigestMismatch { .. }));
+}
+
+#[test]
 fn entries_are_bounded() {
     let tarball = (0..20).fold(honest(), |tarball, n| tarball.file(&format!("f{n}"), ""));
     let error = refusal_within(tarball.finish(), Limits { entries: 10, ..Limits::default() });

@@ -14,7 +14,8 @@ fn images() -> impl Strategy<Value = Vec<Sample>> {
 }
 
 fn archives() -> impl Strategy<Value = (Vec<Sample>, Vec<u8>)> {
-    let compression = prop::sample::select(vec![Compression::None, Compression::Gzip, Compression::Zstd]);
+    let compression =
+        prop::sample::select(vec![Compression::None, Compression::Gzip, Compression::Zstd, Compression::Xz]);
     (images(), prop::option::of((compression, any::<bool>()))).prop_map(|(images, form)| {
         let bytes = form.map_or_else(
             || classic(&images),
