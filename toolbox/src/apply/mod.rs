@@ -9,6 +9,7 @@ mod event;
 mod lock;
 mod push;
 mod relay;
+mod route;
 mod session;
 mod source;
 mod store;
@@ -17,8 +18,9 @@ mod verify;
 pub use containers::{ApplyError, Containers, Interrupt, Options, Patience, Unwell, Wanted, wait};
 pub use event::{Event, Events, What};
 pub use lock::{Lock, LockError, acquire};
-pub use push::{PushError, push};
+pub use push::{Push, PushError, Route, Shipment, Socket, push};
 pub use relay::{Relay, drain_limit};
+pub use route::HostRoute;
 pub use session::{HostSession, SessionError};
 pub use source::{AtHand, ImageSource, SourceError, Spool, Supply, desired, find, spool_tarball};
 

@@ -71,7 +71,8 @@ pub struct HostSession {
     bulk: Arc<OnceCell<Connection>>,
     /// Asked for where the engine alone does not tell enough.
     facts: OnceCell<SystemFacts>,
-    engine: Option<Docker>,
+    /// And how it is reached.
+    engine: Option<(Docker, Access)>,
     events: Events,
 }
 
@@ -103,7 +104,32 @@ impl HostSession {
 
     /// The engine, where it runs.
     pub fn engine(&self) -> Option<&Docker> {
-        self.engine.as_ref()
+        self.engine.as_ref().map(|(engine, _)| engine)
+    }
+
+    /// Path of the engine's socket on the host, where the login user may open it.
+    pub(super) fn open_socket(&self) -> Option<&str> {
+        matches!(self.engine, Some((_, Access::Socket))).then_some(self.socket.as_str())
+    }
+
+    /// The engine over a connection of its own; that with the number 0 is the one for images.
+    ///
+    /// # Errors
+    /// Whatever keeps the connection from being opened.
+    pub(super) async fn line(&self, number: usize) -> Result<Docker, SessionError> {
+        let Some((engine, access)) = &self.engine else {
+            return Err(EngineError::Unreachable { reason: "it does not run".into() }.into());
+        };
+        let open = async || Connection::open_bulk(&self.target, &self.agent, &Timeouts::default()).await;
+        let connection = match number {
+            0 => self.bulk.get_or_try_init(open).await?.clone(),
+            _ => open().await?,
+        };
+        let dialer = dialer(*access, self.socket.clone(), move || {
+            let connection = connection.clone();
+            async move { Ok(connection) }
+        });
+        Ok(engine.over(dialer)?)
     }
 
     /// The host's events.
@@ -132,7 +158,7 @@ impl HostSession {
     /// # Errors
     /// [`SessionError`].
     pub async fn observe(&self, scope: &Scope<'_>) -> Result<HostFacts, SessionError> {
-        let engine = match &self.engine {
+        let engine = match self.engine() {
             Some(engine) => Ok(self.events.step("look at the engine", engine.look(scope)).await?),
             None if self.facts().await?.dockerd => Err(Cause::EngineStopped),
             None => Err(Cause::NoEngine),
@@ -196,7 +222,7 @@ impl HostSession {
         self.control.close().await;
     }
 
-    async fn wait_for_engine(&self) -> Result<(SystemFacts, Docker), SessionError> {
+    async fn wait_for_engine(&self) -> Result<(SystemFacts, (Docker, Access)), SessionError> {
         let deadline = tokio::time::Instant::now() + ENGINE_START;
         loop {
             let facts = probe(&self.control, &self.socket).await?;
@@ -215,15 +241,15 @@ impl HostSession {
     }
 
     /// A host whose engine answers need not say what it is. `None` where the engine has to be installed or started.
-    async fn find_engine(&self) -> Result<Option<Docker>, SessionError> {
+    async fn find_engine(&self) -> Result<Option<(Docker, Access)>, SessionError> {
         let first = match self.try_engine(Access::Socket).await {
-            Ok(engine) => return Ok(Some(engine)),
+            Ok(engine) => return Ok(Some((engine, Access::Socket))),
             Err(error) => error,
         };
         let facts = self.facts().await?;
         let reached = match facts.access()? {
             Some(Access::Socket) => self.detour(facts, first).await,
-            Some(access) => self.try_engine(access).await,
+            Some(access) => self.try_engine(access).await.map(|engine| (engine, access)),
             None => return Ok(None),
         };
         match reached {
@@ -233,22 +259,23 @@ impl HostSession {
         }
     }
 
-    async fn reach_engine(&self, facts: &SystemFacts, access: Access) -> Result<Docker, EngineError> {
+    async fn reach_engine(&self, facts: &SystemFacts, access: Access) -> Result<(Docker, Access), EngineError> {
         match self.try_engine(access).await {
             Err(first) if access == Access::Socket => self.detour(facts, first).await,
-            other => other,
+            other => other.map(|engine| (engine, access)),
         }
     }
 
     /// A server that forwards no Unix sockets gets the detour by its own docker command line.
-    async fn detour(&self, facts: &SystemFacts, first: EngineError) -> Result<Docker, EngineError> {
+    async fn detour(&self, facts: &SystemFacts, first: EngineError) -> Result<(Docker, Access), EngineError> {
         if !facts.docker_cli {
             return Err(first);
         }
-        match self.try_engine(Access::DialStdio { sudo: false }).await {
+        let detour = Access::DialStdio { sudo: false };
+        match self.try_engine(detour).await {
             Ok(engine) => {
                 self.events.send(What::Note(format!("{first}; using docker system dial-stdio instead")));
-                Ok(engine)
+                Ok((engine, detour))
             }
             Err(_) => Err(first),
         }

@@ -28,6 +28,8 @@ pub(super) enum Verb {
     Deploy(Deploy),
     /// Show what a deploy would change; reads only
     Plan(Plan),
+    /// Send images to the hosts: only what each lacks, without a registry
+    Push(super::push::Arguments),
     /// Show the project's containers on the hosts
     Status(Status),
     /// Bring an earlier release back, with its images, configs and environment; the one before by default

@@ -32,9 +32,22 @@ pub(super) struct Begun {
 /// # Errors
 /// Everything that is wrong with the files or the keys.
 pub(super) async fn begin(common: &Common, key: Option<KeySource>, ui: Ui) -> Result<Begun, Failures> {
-    let interrupted = interrupt::listen();
-    let mut context = Context::load(common)?;
+    let context = Context::load(common)?;
     context.warn(&ui);
+    begin_with(context, common, key, ui).await
+}
+
+/// As [`begin`], with what is read already.
+///
+/// # Errors
+/// Everything that is wrong with the keys.
+pub(super) async fn begin_with(
+    mut context: Context,
+    common: &Common,
+    key: Option<KeySource>,
+    ui: Ui,
+) -> Result<Begun, Failures> {
+    let interrupted = interrupt::listen();
     let keys = keys::gather(common, key, &context.hosts, &ui);
     let Keys { agent: dialer, named } = interrupt::or_interrupted(&interrupted, keys).await?;
     context.name_keys(named);

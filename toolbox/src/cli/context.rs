@@ -47,6 +47,16 @@ impl Context {
         }
     }
 
+    /// Reads the inventory alone: the project is empty.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub(super) fn of_hosts(common: &Common) -> Result<Self, Failures> {
+        let (hosts, _) = hosts(common).map_err(Failures::configuration)?;
+        let project = Project::empty("", common.project_directory.clone());
+        Ok(Self { project, hosts, placed: BTreeMap::new(), known_hosts: known_hosts(common), named: Named::new() })
+    }
+
     /// Says what in the files is right and may not be meant.
     pub(super) fn warn(&self, ui: &Ui) {
         self.project.warnings.iter().for_each(|warning| ui.say(&format!("warning: {warning}")));

@@ -25,6 +25,7 @@ mod plan;
 mod plan_file;
 mod prepare;
 mod prune;
+mod push;
 mod records;
 mod releases;
 mod rollback;
@@ -95,6 +96,7 @@ async fn carry_out(arguments: Arguments, key: Option<KeySource>, ui: Ui) -> Resu
         Verb::Rollback(verb) => rollback::run(&common, &verb, key, ui).await,
         Verb::Releases(verb) => releases::run(&common, &verb, key, ui).await,
         Verb::Prune(verb) => prune::run(&common, &verb, key, ui).await,
+        Verb::Push(verb) => push::run(&common, &verb, key, ui).await,
         Verb::Status(verb) => status::run(&common, &verb, key, ui).await,
         Verb::Logs(verb) => logs::run(&common, &verb, key, ui).await,
         Verb::Exec(verb) => exec::run(&common, &verb, key).await,

@@ -103,7 +103,7 @@ pub(super) async fn prepare(begun: &Begun, asked: &Asked<'_>) -> Result<Prepared
     let seen = connect_for(begun, scope).await?;
     let works = plan_all(context, asked, seen, &at_hand, &helper)?;
     let (works, supplies) = read(&Arc::new(source), works, &helper).await?;
-    check_room(&works).await?;
+    check_room(works.iter().map(|work| (&work.seen, &work.plan))).await?;
     Ok(Prepared { works, supplies, images: Arc::new(at_hand.all()) })
 }
 
@@ -117,10 +117,14 @@ async fn read(source: &Arc<ImageSource>, works: Vec<Work>, helper: &Helper) -> R
     let (mut planned, mut supplies) = (Vec::new(), Supplies::new());
     for mut works in platforms.into_values() {
         let mut here = vec![Arc::clone(&helper.supply)];
-        let (images, layers) = missing(&works, &helper.image.reference);
+        let each = works.iter().map(|work| (&*work.wanted.images, &work.plan));
+        let (images, layers) = missing(each, &helper.image.reference);
         if !images.is_empty() {
             here.extend(source.fetch(&images, Some(&layers)).await.map_err(|e| source_failure(&e))?);
-            works = plan_each(works.into_iter().map(|work| with_sizes(work, &here)))?;
+            works = plan_each(works.into_iter().map(|mut work| {
+                add_sizes(Arc::make_mut(&mut work.wanted.images), &here);
+                (work.seen, work.wanted)
+            }))?;
         }
         supplies.extend(works.iter().map(|work| (work.plan.host.clone(), here.clone())));
         planned.extend(works);
@@ -130,31 +134,34 @@ async fn read(source: &Arc<ImageSource>, works: Vec<Work>, helper: &Helper) -> R
 }
 
 /// The images that some of the hosts lack, and the layers of them.
-fn missing(works: &[Work], helper: &Reference) -> (Vec<DesiredImage>, BTreeSet<DiffId>) {
-    let (mut images, mut layers) = (BTreeMap::new(), BTreeSet::new());
-    for Work { wanted, plan, .. } in works {
+pub(super) fn missing<'a>(
+    hosts: impl Iterator<Item = (&'a BTreeMap<String, DesiredImage>, &'a Plan)>,
+    helper: &Reference,
+) -> (Vec<DesiredImage>, BTreeSet<DiffId>) {
+    let (mut lacking, mut layers) = (BTreeMap::new(), BTreeSet::new());
+    for (images, plan) in hosts {
         for action in plan.operations.iter().map(|operation| &operation.action) {
             let Action::PushImage { reference, held_layers, .. } = action else { continue };
-            let image = wanted.images.values().find(|image| image.reference == *reference && reference != helper);
+            let image = images.values().find(|image| image.reference == *reference && reference != helper);
             let Some(image) = image else { continue };
             layers.extend(image.facts.layers.iter().skip(*held_layers));
-            images.insert(reference, image.clone());
+            lacking.insert(reference, image.clone());
         }
     }
-    (images.into_values().collect(), layers)
+    (lacking.into_values().collect(), layers)
 }
 
 /// The read images replace what their source said of them, which lacks the sizes.
-fn with_sizes(mut work: Work, supplies: &[Arc<Supply>]) -> (Seen, Wanted) {
-    for image in Arc::make_mut(&mut work.wanted.images).values_mut() {
+pub(super) fn add_sizes(images: &mut BTreeMap<String, DesiredImage>, supplies: &[Arc<Supply>]) {
+    for image in images.values_mut() {
         if let Some(read) = supplies.iter().find_map(|supply| find(supply.spool(), &image.reference)) {
             *image = desired(image.reference.clone(), read);
         }
     }
-    (work.seen, work.wanted)
 }
 
-fn platform(facts: &HostFacts) -> (String, String) {
+/// Architecture and variant of the engine; empty where they are not known.
+pub(super) fn platform(facts: &HostFacts) -> (String, String) {
     let words = |engine: &EngineState| (engine.architecture.clone(), engine.variant.clone());
     facts.engine.as_ref().map(words).unwrap_or_default()
 }
@@ -190,7 +197,7 @@ fn plan_each(works: impl Iterator<Item = (Seen, Wanted)>) -> Result<Vec<Work>, F
     if failures.is_empty() { Ok(planned) } else { Err(Failures::configuration(failures)) }
 }
 
-async fn source(arguments: &Images, cache: &std::path::Path) -> Result<ImageSource, SourceError> {
+pub(super) async fn source(arguments: &Images, cache: &std::path::Path) -> Result<ImageSource, SourceError> {
     if arguments.images.is_empty() {
         return ImageSource::engine(&arguments.local_socket, cache).await;
     }
@@ -203,14 +210,14 @@ pub(super) fn default_cache() -> PathBuf {
     if own.is_dir() { own } else { std::env::temp_dir() }
 }
 
-fn source_failure(error: &SourceError) -> Failures {
+pub(super) fn source_failure(error: &SourceError) -> Failures {
     configuration(error, error.hint())
 }
 
 /// An engine unpacks a tarball beside its data: twice the size must fit.
-async fn check_room(works: &[Work]) -> Result<(), Failures> {
+pub(super) async fn check_room(works: impl Iterator<Item = (&Seen, &Plan)>) -> Result<(), Failures> {
     let mut short = Vec::new();
-    for Work { seen, plan, .. } in works.iter().filter(|work| work.plan.bytes_to_send() > 0) {
+    for (seen, plan) in works.filter(|(_, plan)| plan.bytes_to_send() > 0) {
         let free = seen.session.free_bytes(&seen.facts).await;
         let failed = |e: crate::apply::SessionError| {
             Failures::of_hosts(vec![(plan.host.clone(), Failure::of(&e, e.hint()).on(&plan.host))])

@@ -47,6 +47,24 @@ pub struct Project {
     pub warnings: Vec<String>,
 }
 
+impl Project {
+    /// A project of this name with nothing in it, for what is done to hosts without a compose file.
+    pub fn empty(name: &str, working_dir: PathBuf) -> Self {
+        Self {
+            name: name.to_owned(),
+            working_dir,
+            files: Vec::new(),
+            services: BTreeMap::new(),
+            networks: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            configs: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            toolbox: ProjectExtension::default(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
 /// A network of the project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {

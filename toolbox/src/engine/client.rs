@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::errors::Error as ApiError;
 use bollard::models::{EndpointSettings, NetworkConnectRequest, VolumeCreateRequest};
@@ -32,6 +32,9 @@ use super::{
 const QUICK: Duration = Duration::from_secs(120);
 /// A request whose body or answer may take as long as the line is slow.
 const BULK: Duration = Duration::from_secs(24 * 3600);
+
+/// Questions for [`Engine::round_trip`].
+const PINGS: usize = 3;
 
 /// Files up to this size may stand before other requests, bytes.
 const SMALL: usize = 1024 * 1024;
@@ -67,6 +70,17 @@ impl Docker {
         observe::snapshot(&self.questions, scope).await
     }
 
+    /// The same engine, reached another way for everything but snapshots.
+    ///
+    /// # Errors
+    /// [`EngineError::Unreachable`].
+    pub fn over(&self, dialer: Dialer) -> Result<Self, EngineError> {
+        let version = self.quick.client_version();
+        let streams = Arc::new(Hijack::new(dialer.clone(), version.to_string()));
+        let (quick, bulk) = (connect(dialer.clone(), QUICK, &version)?, connect(dialer, BULK, &version)?);
+        Ok(Self { quick, bulk, streams, questions: Arc::clone(&self.questions) })
+    }
+
     /// A saved tarball of these images.
     pub fn save(&self, references: &[String]) -> impl Stream<Item = Result<Bytes, EngineError>> + Send + 'static {
         let what = format!("saving {}", references.join(", "));
@@ -93,6 +107,21 @@ impl Docker {
 }
 
 impl Engine for Docker {
+    fn api_version(&self) -> (usize, usize) {
+        let version = self.quick.client_version();
+        (version.major_version, version.minor_version)
+    }
+
+    async fn round_trip(&self) -> Result<Duration, EngineError> {
+        let mut shortest = Duration::MAX;
+        for _ in 0..PINGS {
+            let began = Instant::now();
+            self.quick.ping().await.map_err(|e| refused("asking the engine whether it is there".into(), e))?;
+            shortest = shortest.min(began.elapsed());
+        }
+        Ok(shortest)
+    }
+
     async fn observe(&self, project: &str) -> Result<EngineState, EngineError> {
         self.look(&Scope::all(project)).await
     }

@@ -5,6 +5,8 @@
 //! container that has the service's name itself.
 
 mod inner;
+mod receiver;
+mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -27,6 +29,8 @@ use super::{
 };
 
 use inner::{FakeContainer, Inner, Kind, refuse};
+pub(crate) use receiver::Fault;
+pub(crate) use store::Host;
 
 /// The engine. Every changing call is counted and written down.
 #[derive(Debug, Default)]
@@ -34,6 +38,8 @@ pub(crate) struct FakeEngine {
     inner: Arc<Mutex<Inner>>,
     cut: Notify,
     interrupt: Option<(usize, watch::Sender<bool>)>,
+    /// Its images, and what receivers keep.
+    pub(crate) host: Arc<Host>,
 }
 
 impl FakeEngine {
@@ -194,18 +200,31 @@ impl FakeEngine {
 }
 
 impl Engine for FakeEngine {
+    fn api_version(&self) -> (usize, usize) {
+        (1, 41)
+    }
+
+    async fn round_trip(&self) -> Result<Duration, EngineError> {
+        Ok(Duration::ZERO)
+    }
+
     /// Its containers, those of services by their names.
     async fn observe(&self, project: &str) -> Result<EngineState, EngineError> {
         Ok(EngineState { containers: self.inner.lock().unwrap().observed(project), ..EngineState::empty() })
     }
 
-    async fn image_facts(&self, _: &str) -> Result<Option<ImageFacts>, EngineError> {
-        Ok(None)
+    async fn image_facts(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
+        Ok(self.host.image(reference))
     }
 
     async fn load(&self, mut archive: ArchiveStream) -> Result<(), EngineError> {
-        while archive.next().await.is_some() {}
-        self.call("load".into(), |_| Ok(())).await
+        let mut tarball = Vec::new();
+        while let Some(piece) = archive.next().await {
+            tarball.extend(piece.map_err(|e| EngineError::Unreachable { reason: e.to_string() })?);
+        }
+        self.host.streamed(tarball.len());
+        let loaded = self.host.load(&store::unpacked(&tarball)).map_err(|e| refuse("loading images", &e, 0));
+        self.call("load".into(), |_| loaded).await
     }
 
     async fn create_network(&self, _: &Project, key: &str) -> Result<(), EngineError> {
@@ -282,7 +301,8 @@ impl Engine for FakeEngine {
     async fn create_helper(&self, spec: &HelperSpec) -> Result<String, EngineError> {
         let config: Value =
             serde_json::from_str(spec.environment.get("RELAY_CONFIG").map_or("{}", String::as_str)).unwrap();
-        let service = spec.name.split('.').nth(2).map(str::to_owned);
+        let relay = spec.receives.is_none();
+        let service = spec.name.split('.').nth(2).filter(|_| relay).map(str::to_owned);
         let kind = service.map_or(Kind::Keeper, |service| Kind::Relay {
             service,
             targets: serde_json::from_value(config["targets"].clone()).unwrap(),
@@ -310,7 +330,10 @@ impl Engine for FakeEngine {
         Ok(ExecOutput { stdout, ..ExecOutput::default() })
     }
 
-    async fn exec_stream(&self, id: &str, _: &[String]) -> Result<ExecStream, EngineError> {
+    async fn exec_stream(&self, id: &str, command: &[String]) -> Result<ExecStream, EngineError> {
+        if command == ["/toolbox-relay", "receive"] {
+            return receiver::session(&self.host, id).ok_or_else(|| refuse("exec", "the host is gone", 500));
+        }
         let after = self.inner.lock().unwrap().lock_after;
         let after = after.ok_or_else(|| refuse(&format!("exec in {id}"), "this engine has no terminals", 501))?;
         let answer = async move {

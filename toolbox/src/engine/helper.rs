@@ -1,4 +1,4 @@
-//! Containers of the helper image: relays and keepers.
+//! Containers of the helper image: relays, keepers and receivers.
 
 use std::collections::HashMap;
 
@@ -12,8 +12,12 @@ use super::create::{endpoint, port_bindings};
 
 /// Where a keeper sees its volume.
 const STATE: &str = "/state";
+/// Where a receiver sees the spool.
+const SPOOL: &str = "/spool";
+/// Where a receiver sees the engine.
+const SOCKET: &str = "/run/engine.sock";
 
-/// The body that creates it. Only a keeper's root is read-only: a relay keeps its state in its own layer.
+/// The body that creates it. A relay's root is not read-only: it keeps its state in its own layer.
 pub(super) fn container(spec: &HelperSpec) -> ContainerCreateBody {
     let first = networks(spec).into_iter().next();
     ContainerCreateBody {
@@ -25,14 +29,13 @@ pub(super) fn container(spec: &HelperSpec) -> ContainerCreateBody {
         host_config: Some(HostConfig {
             network_mode: Some(first.as_ref().map_or_else(|| "none".to_owned(), |(name, _)| name.clone())),
             port_bindings: Some(port_bindings(&spec.ports)),
-            restart_policy: Some(ApiRestart {
-                name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
-                maximum_retry_count: None,
-            }),
-            mounts: Some(spec.state_volume.iter().map(|name| state(name)).collect()),
-            readonly_rootfs: Some(spec.state_volume.is_some()),
+            restart_policy: Some(ApiRestart { name: Some(restart(spec)), maximum_retry_count: None }),
+            auto_remove: Some(spec.receives.is_some()),
+            mounts: Some(mounts(spec)),
+            group_add: spec.receives.as_ref().map(|receives| vec![receives.group.to_string()]),
+            readonly_rootfs: Some(spec.state_volume.is_some() || spec.receives.is_some()),
             cap_drop: Some(vec!["ALL".into()]),
-            security_opt: Some(vec!["no-new-privileges:true".into()]),
+            security_opt: Some(security(spec)),
             ..Default::default()
         }),
         networking_config: first.map(|endpoint| NetworkingConfig { endpoints_config: Some(HashMap::from([endpoint])) }),
@@ -50,11 +53,23 @@ fn networks(spec: &HelperSpec) -> Vec<(String, EndpointSettings)> {
     networks.map(|(name, attachment)| (name.clone(), endpoint(attachment.aliases.clone(), attachment))).collect()
 }
 
-fn state(volume: &str) -> Mount {
-    Mount {
-        typ: Some(MountType::VOLUME),
-        source: Some(volume.to_owned()),
-        target: Some(STATE.into()),
-        ..Default::default()
-    }
+fn restart(spec: &HelperSpec) -> RestartPolicyNameEnum {
+    if spec.receives.is_some() { RestartPolicyNameEnum::NO } else { RestartPolicyNameEnum::UNLESS_STOPPED }
+}
+
+/// SELinux keeps containers from the engine's socket, whoever owns it.
+fn security(spec: &HelperSpec) -> Vec<String> {
+    let unlabelled = spec.receives.iter().map(|_| "label=disable".to_owned());
+    ["no-new-privileges:true".to_owned()].into_iter().chain(unlabelled).collect()
+}
+
+fn mounts(spec: &HelperSpec) -> Vec<Mount> {
+    let state = spec.state_volume.iter().map(|name| mount(MountType::VOLUME, name, STATE));
+    let spool = spec.receives.iter().map(|receives| mount(MountType::VOLUME, &receives.volume, SPOOL));
+    let socket = spec.receives.iter().map(|receives| mount(MountType::BIND, &receives.socket, SOCKET));
+    state.chain(spool).chain(socket).collect()
+}
+
+fn mount(kind: MountType, source: &str, target: &str) -> Mount {
+    Mount { typ: Some(kind), source: Some(source.to_owned()), target: Some(target.to_owned()), ..Default::default() }
 }

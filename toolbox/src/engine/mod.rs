@@ -156,8 +156,8 @@ pub struct FileBind {
     pub target: String,
 }
 
-/// A container of the helper image: a relay or the keeper. It runs as the image's user, without capabilities, under
-/// `unless-stopped`.
+/// A container of the helper image: a relay, the keeper or a receiver. It runs as the image's user, without
+/// capabilities; a relay or keeper under `unless-stopped`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HelperSpec {
     /// The container's name.
@@ -176,6 +176,19 @@ pub struct HelperSpec {
     pub ports: Vec<PublishedPort>,
     /// A volume to be mounted at `/state`.
     pub state_volume: Option<String>,
+    /// What a receiver gets; it is removed when it ends.
+    pub receives: Option<Receives>,
+}
+
+/// What a receiver sees of its host: a volume at `/spool`, and the engine's own socket at `/run/engine.sock`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receives {
+    /// The volume.
+    pub volume: String,
+    /// Path of the socket on the host.
+    pub socket: String,
+    /// The group that may open it.
+    pub group: u32,
 }
 
 /// How a command ended inside of a container.
@@ -218,6 +231,10 @@ pub struct ContainerStatus {
 
 /// A container engine. Errors are [`EngineError`] and name their object.
 pub trait Engine: Send + Sync + 'static {
+    /// Major and minor number of the API version that is spoken.
+    fn api_version(&self) -> (usize, usize);
+    /// How long the shortest of a few questions takes that the engine answers at once.
+    fn round_trip(&self) -> impl Future<Output = Result<Duration, EngineError>> + Send;
     /// One snapshot of everything; containers of this project in detail.
     fn observe(&self, project: &str) -> impl Future<Output = Result<EngineState, EngineError>> + Send;
     /// The facts of an image, `None` where the engine does not hold it.

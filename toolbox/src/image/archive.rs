@@ -158,9 +158,17 @@ impl<R: ReadAt> Archive<R> {
 
     /// A layer's uncompressed tar. The layer must be one of this archive's; one that was left out fails to be read.
     pub fn layer(&self, layer: &ArchivedLayer) -> Box<dyn Read + '_> {
+        self.layer_range(layer, 0, layer.size)
+    }
+
+    /// So many bytes of a layer's uncompressed tar from `from` on; fewer where it ends before. The layer must be one of
+    /// this archive's.
+    pub fn layer_range(&self, layer: &ArchivedLayer, from: u64, length: u64) -> Box<dyn Read + '_> {
+        let from = from.min(layer.size);
+        let length = length.min(layer.size - from);
         match (layer.location, &self.unpacked) {
-            (Location::Archive { offset }, _) => Box::new(Section::new(&*self.source, offset, layer.size)),
-            (Location::Unpacked { offset }, Some(file)) => Box::new(Section::new(file, offset, layer.size)),
+            (Location::Archive { offset }, _) => Box::new(Section::new(&*self.source, offset + from, length)),
+            (Location::Unpacked { offset }, Some(file)) => Box::new(Section::new(file, offset + from, length)),
             (Location::Unpacked { .. } | Location::LeftOut, _) => Box::new(NotKept),
         }
     }

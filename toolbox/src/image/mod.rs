@@ -43,7 +43,7 @@ pub use files::{StoredFile, stored_files};
 pub use helper::{HELPER_NAME, HELPER_PROGRAM, HelperError, HelperImage};
 pub use layers::{chain_ids, held_chains, held_prefix};
 pub use layout::{Layout, LayoutError};
-pub use partial::{PartialArchive, PartialError};
+pub use partial::{Content, PartialArchive, PartialError};
 pub use platform::Platform;
 pub use read_at::ReadAt;
 pub use records::{record, records};

@@ -44,13 +44,18 @@ pub enum PartialError {
     },
 }
 
-enum Content {
+/// What an entry, or a part of the tarball, holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// These bytes.
     Bytes(Vec<u8>),
+    /// The uncompressed tar of this layer.
     Layer(ArchivedLayer),
 }
 
 impl Content {
-    fn size(&self) -> u64 {
+    /// Its length, bytes.
+    pub fn size(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::Layer(layer) => layer.size,
@@ -105,21 +110,31 @@ impl PartialArchive {
         })
     }
 
+    /// The regular files of the tarball, in its order: name and content.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &Content)> {
+        self.entries.iter().map(|(name, content)| (name.as_str(), content))
+    }
+
+    /// What [`PartialArchive::write_to`] writes, part by part, each with the name of its entry: heads, documents and
+    /// padding as bytes, layers to be read from the archive.
+    pub fn parts(&self) -> impl Iterator<Item = (&str, Content)> {
+        let folders = FOLDERS.iter().map(|folder| (*folder, head(folder, EntryType::Directory, 0)));
+        let entries = self.entries().flat_map(|(name, content)| {
+            let before = head(name, EntryType::Regular, content.size());
+            let after = Content::Bytes(padding(content.size()));
+            [(name, before), (name, content.clone()), (name, after)]
+        });
+        folders.chain(entries).chain([("the end mark", Content::Bytes(vec![0; END_MARK as usize]))])
+    }
+
     /// Writes the archive; `archive` must be the one that the images came from. Flushes `out`.
     pub fn write_to<R: ReadAt>(&self, archive: &Archive<R>, out: &mut impl Write) -> Result<(), PartialError> {
-        for folder in FOLDERS {
-            put(out, folder, header(folder, EntryType::Directory, 0).as_bytes())?;
-        }
-        for (entry, content) in &self.entries {
-            let header = header(entry, EntryType::Regular, content.size());
-            put(out, entry, header.as_bytes())?;
-            match content {
-                Content::Bytes(bytes) => put(out, entry, bytes)?,
-                Content::Layer(layer) => copy(archive, entry, layer, out)?,
+        for (entry, part) in self.parts() {
+            match part {
+                Content::Bytes(bytes) => put(out, entry, &bytes)?,
+                Content::Layer(layer) => copy(archive, entry, &layer, out)?,
             }
-            put(out, entry, &padding(content.size()))?;
         }
-        put(out, "the end mark", &[0; END_MARK as usize])?;
         let failed = |source| PartialError::Write { entry: "the end mark".to_owned(), source };
         out.flush().map_err(failed)
     }
@@ -139,6 +154,10 @@ fn merge<'a>(images: impl IntoIterator<Item = (&'a ArchivedImage, usize)>) -> Ve
 
 fn blob(digest: Digest) -> String {
     format!("{BLOBS}{}", digest.hex())
+}
+
+fn head(name: &str, kind: EntryType, size: u64) -> Content {
+    Content::Bytes(header(name, kind, size).as_bytes().to_vec())
 }
 
 fn header(name: &str, kind: EntryType, size: u64) -> Header {

@@ -29,7 +29,7 @@ pub use names::{
 pub use operation::{Action, Downtime, Operation, Plan, Replacement, When, shown_hook};
 pub use order::Rollout;
 pub use prune::{Prune, Thing, Unused, prune};
-pub use reconcile::{Desired, DesiredImage, HostFacts, PlanError, reconcile};
+pub use reconcile::{Desired, DesiredImage, HostFacts, PlanError, reconcile, send};
 pub use relay::RelaySpec;
 pub use teardown::teardown;
 pub use text::{bytes as human_bytes, render};

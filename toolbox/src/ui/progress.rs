@@ -91,7 +91,7 @@ fn step_style() -> ProgressStyle {
 }
 
 fn transfer_style() -> ProgressStyle {
-    style("{prefix} [{bar:24}] {bytes} of {total_bytes}, {binary_bytes_per_sec}, {eta} left")
+    style("{prefix} {msg} [{bar:24}] {bytes} of {total_bytes}, {binary_bytes_per_sec}, {eta} left")
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -39,6 +39,7 @@ mod openssh_regress;
 mod process_hardening;
 mod project;
 mod pty;
+mod push;
 mod ssh;
 mod ssh_channels;
 mod ssh_exec;

@@ -130,7 +130,7 @@ impl<E: Engine> Containers<'_, E> {
             labels: relay.labels,
             networks: relay.networks,
             ports: relay.ports,
-            state_volume: None,
+            ..HelperSpec::default()
         }
     }
 

@@ -1,17 +1,22 @@
 //! Images that were read for some hosts, and the way to the layers that were left out.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::OnceCell;
 
+use crate::engine::Engine;
+use crate::image::{Reference, Stored};
 use crate::plan::DesiredImage;
 
+use super::super::event::{Events, What};
+use super::super::push::{Push, PushError, Route, Shipment, push};
 use super::{ImageSource, SourceError, Spool};
 
 /// Images that were read from one part of a source.
 pub struct Supply {
     spool: Arc<Spool>,
+    shipment: OnceLock<Arc<Shipment<Stored>>>,
     origin: Option<(Arc<ImageSource>, usize, Vec<DesiredImage>)>,
     whole: OnceCell<Arc<Spool>>,
 }
@@ -19,12 +24,12 @@ pub struct Supply {
 impl Supply {
     /// An archive from which nothing was left out.
     pub fn of(spool: Arc<Spool>) -> Self {
-        Self { spool, origin: None, whole: OnceCell::new() }
+        Self { spool, shipment: OnceLock::new(), origin: None, whole: OnceCell::new() }
     }
 
     pub(super) fn part(source: Arc<ImageSource>, part: usize, images: Vec<DesiredImage>, spool: Arc<Spool>) -> Self {
         let origin = (!spool.is_whole()).then_some((source, part, images));
-        Self { spool, origin, whole: OnceCell::new() }
+        Self { spool, shipment: OnceLock::new(), origin, whole: OnceCell::new() }
     }
 
     /// What was read.
@@ -32,11 +37,38 @@ impl Supply {
         &self.spool
     }
 
+    /// What was read, on its way to so many hosts.
+    pub fn shipment(&self, hosts: usize) -> &Arc<Shipment<Stored>> {
+        self.shipment.get_or_init(|| Arc::new(Shipment::new(Arc::clone(&self.spool), hosts)))
+    }
+
+    /// Sends what was read; where the host turns out to need what was left out, all of it.
+    ///
+    /// # Errors
+    /// [`PushError`].
+    pub async fn send<E: Engine>(
+        &self,
+        engine: &E,
+        route: &impl Route,
+        sending: &Push<'_, Stored>,
+        events: &Events,
+    ) -> Result<(), PushError> {
+        match push(engine, route, sending, events).await {
+            Err(error) if !self.spool.is_whole() && error.may_lack_layers() => {
+                events.send(What::Note(format!("sending everything: {error}")));
+                let whole = Arc::new(Shipment::new(Arc::clone(self.whole().await?), 1));
+                let held: BTreeMap<Reference, usize> = sending.held.keys().map(|name| (name.clone(), 0)).collect();
+                push(engine, route, &Push { shipment: &whole, held: &held, ..*sending }, events).await
+            }
+            sent => sent,
+        }
+    }
+
     /// The same images with every layer: a host may refuse what was left out, or have lost it. Read once for all hosts.
     ///
     /// # Errors
     /// [`SourceError`]; also where the images are not there any more.
-    pub async fn whole(&self) -> Result<&Arc<Spool>, SourceError> {
+    pub(super) async fn whole(&self) -> Result<&Arc<Spool>, SourceError> {
         let Some((source, part, images)) = &self.origin else { return Ok(&self.spool) };
         self.whole.get_or_try_init(|| read(source, *part, images)).await
     }

@@ -5,19 +5,20 @@ use std::collections::BTreeMap;
 use tokio::sync::Semaphore;
 
 use crate::apply::{
-    ApplyError, Containers, Events, HostSession, Interrupt, Lock, Options, PushError, Supply, What, acquire, find,
-    push, verify,
+    ApplyError, Containers, Events, HostRoute, HostSession, Interrupt, Lock, Options, Push, What, acquire, verify,
 };
 use crate::engine::Docker;
 use crate::image::Reference;
 use crate::plan::{Action, HostFacts, Plan, keeper_name, render};
 use crate::release::who;
+use crate::state::ObservedImage;
 use crate::ui::{HostOutcome, Outcome, Ui};
 
 use super::super::begin::Begun;
 use super::super::connect::Seen;
 use super::super::failure::Failure;
 use super::super::prepare::Wanted;
+use super::super::push::pushed;
 use super::conduct::{End, Part};
 use super::{Finished, Rollout, Turn};
 
@@ -32,6 +33,8 @@ pub(super) struct HostRun<'a> {
     ui: Ui,
     wanted: Wanted,
     plan: Plan,
+    /// What the host held when it was looked at last.
+    images: Vec<ObservedImage>,
 }
 
 impl<'a> HostRun<'a> {
@@ -44,7 +47,7 @@ impl<'a> HostRun<'a> {
         plan: Plan,
     ) -> Self {
         let events = Events::new(&plan.host, begun.events.clone());
-        Self { rollout, permits, interrupt: begun.interrupted.clone(), events, ui, wanted, plan }
+        Self { rollout, permits, interrupt: begun.interrupted.clone(), events, ui, wanted, plan, images: Vec::new() }
     }
 
     /// `turn` comes when the host before has its lock: two deploys never wait for each other.
@@ -86,13 +89,13 @@ impl<'a> HostRun<'a> {
         let session = &*session;
         let engine = self.engine(session)?;
         let helper = self.wanted.helper.reference.clone();
-        self.push(engine, &|reference| *reference == helper).await?;
+        self.push(session, &|reference| *reference == helper).await?;
         self.containers(engine).make_keeper().await.map_err(|e| self.ended(&e))?;
         let _ = turn.come.await;
         let lock = self.lock(engine).await?;
         drop(turn.pass_on);
         self.look_again(session).await?;
-        self.push(engine, &|reference| *reference != helper).await?;
+        self.push(session, &|reference| *reference != helper).await?;
         let pinned = self.rollout.record.pin(engine, &self.plan, &self.wanted).await;
         pinned.map_err(|e| self.failed(untouched, &e, e.hint()))?;
         Ok(lock)
@@ -142,38 +145,33 @@ impl<'a> HostRun<'a> {
             self.ui.say(render(&plan).trim_end());
         }
         self.plan = plan;
+        self.images = facts.engine.map(|engine| engine.images).unwrap_or_default();
         Ok(())
     }
 
     /// Sends the images of the plan that `which` chooses, in one tarball from each supply.
-    async fn push(&self, engine: &Docker, which: &(dyn Fn(&Reference) -> bool + Sync)) -> Result<(), Ended> {
+    async fn push(&self, session: &HostSession, which: &(dyn Fn(&Reference) -> bool + Sync)) -> Result<(), Ended> {
+        let (engine, route) = (self.engine(session)?, HostRoute::new(session));
         let held: BTreeMap<Reference, usize> = self.plan.operations.iter().filter_map(pushed).collect();
-        for supply in self.rollout.supplies.get(&self.plan.host).into_iter().flatten() {
-            let here = held.iter().filter(|(r, _)| which(r) && find(supply.spool(), r).is_some());
+        let helper = &self.wanted.helper.reference;
+        let supplies = self.rollout.supplies.get(&self.plan.host).map(Vec::as_slice).unwrap_or_default();
+        let hosts = self.rollout.hosts;
+        let of_helper = supplies.iter().map(|supply| supply.shipment(hosts)).find(|shipment| shipment.holds(helper));
+        for supply in supplies {
+            let shipment = supply.shipment(hosts);
+            let here = held.iter().filter(|(r, _)| which(r) && shipment.holds(r));
             let here: BTreeMap<Reference, usize> = here.map(|(r, h)| (r.clone(), *h)).collect();
             if here.is_empty() {
                 continue;
             }
+            let helper = of_helper.filter(|_| !here.contains_key(helper)).map(|shipment| (helper, shipment));
+            let sending = Push { shipment, held: &here, helper, images: &self.images };
             let names: Vec<String> = here.keys().map(Reference::familiar).collect();
             let label = format!("push {}", names.join(", "));
-            self.events.step(&label, self.send(engine, supply, &here)).await?;
+            let sent = self.events.step(&label, supply.send(engine, &route, &sending, &self.events)).await;
+            sent.map_err(|e| self.failed(Outcome::FailedUntouched, &e, e.hint()))?;
         }
         Ok(())
-    }
-
-    /// Sends what was read; where the host turns out to need what was left out, all of it.
-    async fn send(&self, engine: &Docker, supply: &Supply, held: &BTreeMap<Reference, usize>) -> Result<(), Ended> {
-        let failed = |e: PushError| self.failed(Outcome::FailedUntouched, &e, e.hint());
-        match push(engine, supply.spool(), held, &self.events).await {
-            Err(error) if !supply.spool().is_whole() && error.may_lack_layers() => {
-                self.events.send(What::Note(format!("sending everything: {error}")));
-                let whole = supply.whole().await;
-                let whole = whole.map_err(|e| self.failed(Outcome::FailedUntouched, &e, e.hint()))?;
-                let nothing_held = held.keys().map(|reference| (reference.clone(), 0)).collect();
-                push(engine, whole, &nothing_held, &self.events).await.map_err(failed)
-            }
-            sent => sent.map_err(failed),
-        }
     }
 
     /// Containers, health, verification, the record; all of it is undone when any of it, or another host, fails.
@@ -303,13 +301,6 @@ impl<'a> HostRun<'a> {
             }
         }
         Ok(())
-    }
-}
-
-fn pushed(operation: &crate::plan::Operation) -> Option<(Reference, usize)> {
-    match &operation.action {
-        Action::PushImage { reference, held_layers, .. } => Some((reference.clone(), *held_layers)),
-        _ => None,
     }
 }
 

@@ -32,6 +32,8 @@ pub(super) type Supplies = BTreeMap<String, Vec<Arc<Supply>>>;
 pub(super) struct Rollout {
     /// Images to send.
     pub(super) supplies: Supplies,
+    /// Hosts in all.
+    pub(super) hosts: usize,
     /// How long a container may take to be healthy.
     pub(super) timeout: Duration,
     /// Hosts that are made ready at once.
@@ -59,6 +61,7 @@ impl Rollout {
     ) -> Self {
         Self {
             supplies,
+            hosts,
             timeout: Duration::from_secs(arguments.timeout),
             parallel: arguments.parallel.into(),
             batch: batch(extension.batch, hosts),

@@ -31,6 +31,18 @@ pub enum PlanError {
         /// What the host is.
         host_architecture: String,
     },
+    /// The same, where no service asks for it.
+    #[error("{host}: image {image} is for {image_architecture}, the host is {host_architecture}")]
+    ImageArchitecture {
+        /// The host.
+        host: String,
+        /// The image.
+        image: String,
+        /// What the image was made for.
+        image_architecture: String,
+        /// What the host is.
+        host_architecture: String,
+    },
     /// The helper that relays and the keeper run was made for another processor.
     #[error("{host}: the helper of this toolbox is for {helper_architecture}, the host is {host_architecture}")]
     HelperArchitecture {
@@ -101,7 +113,8 @@ impl PlanError {
                 format!("build it here first: docker compose build {service}")
             }
             Self::ImageNowhere { image, .. } => format!("fetch it here first: docker pull {image}"),
-            Self::Architecture { host_architecture, image, .. } => {
+            Self::Architecture { host_architecture, image, .. }
+            | Self::ImageArchitecture { host_architecture, image, .. } => {
                 format!("build or pull {image} for linux/{host_architecture}")
             }
             Self::HelperArchitecture { host_architecture, .. } => {

@@ -6,7 +6,7 @@ use crate::compose::Service;
 use crate::image::{ChainId, DiffId, Reference, held_chains, held_prefix};
 use crate::plan::cause::Cause;
 use crate::plan::operation::{Action, Operation};
-use crate::state::{ImageFacts, ObservedContainer, Store};
+use crate::state::{EngineState, ImageFacts, ObservedContainer, Store};
 
 use super::{DesiredImage, Run, op};
 
@@ -31,25 +31,7 @@ impl<'a> Run<'a> {
     }
 
     fn image_operation(&self, image: &DesiredImage, counted: &mut BTreeSet<DiffId>) -> Option<Operation> {
-        let cause = match self.engine.image(&image.reference.full()) {
-            Some(there) if there.facts.same_content(&image.facts) => return None,
-            Some(_) => Cause::ImageDiffers,
-            None => Cause::Missing,
-        };
-        let held = self.engine.images.iter().find(|i| i.facts.same_content(&image.facts));
-        let action = match held {
-            Some(held) => Action::TagImage { reference: image.reference.clone(), id: held.facts.id.clone() },
-            None => push_action(image, &self.held_chains(), counted),
-        };
-        Some(op(action, cause))
-    }
-
-    /// On a containerd store a layer counts only where its blob is one that we sent, which a snapshot cannot tell yet.
-    fn held_chains(&self) -> BTreeSet<ChainId> {
-        if self.engine.store != Store::Classic {
-            return BTreeSet::new();
-        }
-        held_chains(self.engine.images.iter().map(|i| i.facts.layers.as_slice()))
+        image_operation(self.engine, image, counted)
     }
 
     /// What the service's containers are made from; `None` where nobody holds the image.
@@ -72,6 +54,33 @@ impl<'a> Run<'a> {
         let same = container.image_id == wanted.id || own.is_some_and(|own| own.facts.same_content(wanted));
         (!same).then(|| (shown_id(&container.image_id), shown_id(&wanted.id)))
     }
+}
+
+/// What brings an image onto an engine; `None` where it is there. `counted` are layers that are sent anyway.
+pub(super) fn image_operation(
+    engine: &EngineState,
+    image: &DesiredImage,
+    counted: &mut BTreeSet<DiffId>,
+) -> Option<Operation> {
+    let cause = match engine.image(&image.reference.full()) {
+        Some(there) if there.facts.same_content(&image.facts) => return None,
+        Some(_) => Cause::ImageDiffers,
+        None => Cause::Missing,
+    };
+    let held = engine.images.iter().find(|i| i.facts.same_content(&image.facts));
+    let action = match held {
+        Some(held) => Action::TagImage { reference: image.reference.clone(), id: held.facts.id.clone() },
+        None => push_action(image, &held_by(engine), counted),
+    };
+    Some(op(action, cause))
+}
+
+/// On a containerd store a layer counts only where its blob is one that we sent, which a snapshot cannot tell yet.
+fn held_by(engine: &EngineState) -> BTreeSet<ChainId> {
+    if engine.store != Store::Classic {
+        return BTreeSet::new();
+    }
+    held_chains(engine.images.iter().map(|i| i.facts.layers.as_slice()))
 }
 
 fn shown_id(id: &str) -> String {

@@ -12,6 +12,7 @@ mod problems;
 mod relays;
 mod scope;
 mod selection;
+mod send;
 mod services;
 mod shared;
 
@@ -27,6 +28,7 @@ use super::operation::{Action, Operation, Plan};
 use super::order::Rollout;
 use containers::Containers;
 pub use error::PlanError;
+pub use send::send;
 
 /// An image that stands ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]

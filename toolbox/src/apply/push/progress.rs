@@ -1,0 +1,50 @@
+//! How far a push is, for whoever watches.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::image::{ArchivedLayer, DiffId, PartialArchive};
+
+use super::super::event::{Events, What};
+
+/// Bytes between two reports.
+const STEP: u64 = 256 * 1024;
+
+/// Counts uncompressed bytes as they go.
+pub(super) struct Progress {
+    events: Events,
+    total: u64,
+    layers: BTreeMap<DiffId, usize>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    done: u64,
+    told: u64,
+    layer: Option<DiffId>,
+}
+
+impl Progress {
+    /// Of this archive; `total` bytes are to go.
+    pub(super) fn new(archive: &PartialArchive, total: u64, events: Events) -> Self {
+        let layers = archive.layers().enumerate().map(|(index, layer)| (layer.diff_id, index + 1)).collect();
+        Self { events, total, layers, state: Mutex::default() }
+    }
+
+    /// So many bytes have gone, of this layer where they are of one.
+    pub(super) fn advance(&self, bytes: u64, layer: Option<&ArchivedLayer>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.done += bytes;
+        let layer = layer.map(|layer| layer.diff_id);
+        if layer.is_some() && state.layer != layer {
+            state.layer = layer;
+            let number = layer.and_then(|layer| self.layers.get(&layer)).copied().unwrap_or_default();
+            self.events.send(What::Line(format!("layer {number} of {}", self.layers.len())));
+        }
+        if state.done - state.told >= STEP || state.done >= self.total {
+            state.told = state.done;
+            self.events.send(What::Progress(state.done, self.total));
+        }
+    }
+}

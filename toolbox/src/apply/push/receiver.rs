@@ -1,0 +1,334 @@
+//! A container on the host that takes what is sent, keeps it, and gives it to the engine.
+//!
+//! Contract: what has arrived stays in a volume until it is loaded, so that a push that was cut goes on from there; a
+//! receiver that nobody talks to ends by itself. Layers are read by the engine while they still arrive. A layer is
+//! verified by its DiffID before the engine has seen its end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use toolbox_wire::{
+    ALGORITHM, Chunk, Delta, EngineState, Entry, ErrorKind, Layer, MOST_LAYERS, MOST_PIECES, Range, Reply, Request,
+    VERSION, unpack,
+};
+
+use crate::engine::{Engine, EngineError, HelperSpec, Receives};
+use crate::image::{ArchivedLayer, Content, Digest, PartialArchive, ReadAt};
+use crate::plan::ROLE_LABEL;
+
+use super::choice::Candidate;
+use super::delta;
+use super::lanes::Lanes;
+use super::progress::Progress;
+use super::session::{Broken, Session};
+use super::shipment::{Shipment, parts};
+use super::{Route, Socket, wire_id};
+
+/// The volume of what has arrived.
+pub(super) const SPOOL: &str = "toolbox.spool";
+/// How long a receiver may take to answer first, and to be removed.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// What nobody has touched for so long is removed, seconds.
+const OLD: u64 = 7 * 24 * 3600;
+/// A delta must spare this part of a layer at least.
+const PART_SPARED: u64 = 10;
+
+/// Opens sessions with a receiver.
+pub(super) trait Opener: Sync {
+    /// Through the connection with this number, from 0.
+    fn open(&self, line: usize) -> impl Future<Output = Result<Session, Broken>> + Send;
+}
+
+/// A receiver that runs.
+pub(super) struct Receiver<'a, E, W> {
+    engine: &'a E,
+    route: &'a W,
+    id: String,
+}
+
+/// What a push through a receiver came to, bytes.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Delivered {
+    /// Went over the line, compressed.
+    pub(super) sent: u64,
+    /// Was there from an earlier push, uncompressed.
+    pub(super) resumed: u64,
+    /// Was made out of other layers of the host, uncompressed.
+    pub(super) copied: u64,
+}
+
+/// What is delivered.
+pub(super) struct Delivery<'a, R> {
+    /// Where parts come from.
+    pub(super) shipment: &'a Arc<Shipment<R>>,
+    /// The tarball that the engine is given.
+    pub(super) archive: &'a PartialArchive,
+    /// Layers that may be made out of others.
+    pub(super) candidates: &'a [Candidate],
+    /// Connections, and sessions on each.
+    pub(super) lanes: (usize, usize),
+    /// What hears of it.
+    pub(super) progress: &'a Progress,
+}
+
+impl<E: Engine, W: Route> Opener for Receiver<'_, E, W> {
+    async fn open(&self, line: usize) -> Result<Session, Broken> {
+        let stream = self.route.exec(line, &self.id, &receive()).await;
+        stream.map(Session::new).map_err(|e| Broken::Ended(e.to_string()))
+    }
+}
+
+fn receive() -> [String; 2] {
+    ["/toolbox-relay".to_owned(), "receive".to_owned()]
+}
+
+impl<'a, E: Engine, W: Route> Receiver<'a, E, W> {
+    /// Creates and starts one of this image.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub(super) async fn start(engine: &'a E, route: &'a W, image: &str, socket: Socket) -> Result<Self, EngineError> {
+        let volume = BTreeMap::from([(ROLE_LABEL.to_owned(), "spool".to_owned())]);
+        engine.create_plain_volume(SPOOL, &volume).await?;
+        let spec = HelperSpec {
+            name: format!("toolbox.receiver.{}", unlike_others()),
+            image: image.to_owned(),
+            command: vec!["receiver".to_owned()],
+            labels: BTreeMap::from([(ROLE_LABEL.to_owned(), "receiver".to_owned())]),
+            receives: Some(Receives { volume: SPOOL.to_owned(), socket: socket.path, group: socket.group }),
+            ..HelperSpec::default()
+        };
+        let id = engine.create_helper(&spec).await?;
+        let receiver = Self { engine, route, id };
+        if let Err(error) = engine.start(&receiver.id).await {
+            receiver.remove().await;
+            return Err(error);
+        }
+        Ok(receiver)
+    }
+
+    /// Stops and removes it; what has arrived stays. It also ends by itself, so that failing is no matter.
+    pub(super) async fn remove(&self) {
+        let _ = timeout(PATIENCE, self.engine.remove(&self.id, false)).await;
+    }
+
+    /// Delivers, and cleans up behind it.
+    pub(super) async fn deliver<R>(&self, delivery: &Delivery<'_, R>) -> Result<Delivered, Broken>
+    where
+        R: ReadAt + Send + Sync + 'static,
+    {
+        let mut control = self.greet(delivery).await?;
+        let (delivered, missing) = self.make_ready(&mut control, delivery).await?;
+        let lanes =
+            Lanes { shipment: delivery.shipment, opener: self, count: delivery.lanes, progress: delivery.progress };
+        let parts = missing.into_iter().flat_map(|(layer, (from, to))| parts(&layer, from, to)).collect();
+        let load = self.load(&mut control, delivery.archive);
+        let (sent, ()) = until_one_fails(lanes.send(parts), load).await?;
+        let left = control.ask(&Request::Sweep { older_than_seconds: OLD }).await;
+        drop(control);
+        self.remove().await;
+        if let Ok(Reply::Swept { files: 0, .. }) = left {
+            forget_spool(self.engine).await;
+        }
+        Ok(Delivered { sent, ..delivered })
+    }
+
+    /// A session that reaches the engine and has room.
+    async fn greet<R>(&self, delivery: &Delivery<'_, R>) -> Result<Session, Broken> {
+        let greeting = async {
+            let mut session = self.open(0).await?;
+            let reply = session.ask(&Request::Hello { version: VERSION }).await?;
+            Ok((session, reply))
+        };
+        let greeted = timeout(PATIENCE, greeting).await;
+        let (session, reply) = greeted.map_err(|_| Broken::Ended("it did not answer".into()))??;
+        let unusable = |kind, text| Err(Broken::Refused { kind, text, diff_id: None });
+        let needed: u64 = delivery.archive.layers().map(|layer| layer.size).sum();
+        match reply {
+            Reply::Hello { version, .. } if version != VERSION => {
+                unusable(ErrorKind::Protocol, format!("it speaks version {version}"))
+            }
+            Reply::Hello { engine: EngineState::Err(text), .. } => unusable(ErrorKind::Protocol, text),
+            Reply::Hello { free, .. } if free < needed => {
+                unusable(ErrorKind::Protocol, format!("there is no room to keep {needed} bytes: {free} are free"))
+            }
+            Reply::Hello { .. } => Ok(session),
+            other => Err(strange(&other)),
+        }
+    }
+
+    /// What need not be sent is put in place; the rest is returned, in the order in which it is loaded.
+    async fn make_ready<R>(
+        &self,
+        control: &mut Session,
+        delivery: &Delivery<'_, R>,
+    ) -> Result<(Delivered, Vec<(ArchivedLayer, Range)>), Broken>
+    where
+        R: ReadAt + Send + Sync + 'static,
+    {
+        let layers: Vec<ArchivedLayer> = delivery.archive.layers().copied().collect();
+        let held = held(control, &layers).await?;
+        let (mut delivered, mut missing) = (Delivered::default(), Vec::new());
+        for (layer, held) in layers.into_iter().zip(held) {
+            let there: u64 = held.iter().map(|(from, to)| to - from).sum();
+            let candidate = delivery.candidates.iter().find(|c| c.layer == layer && there < layer.size / 2);
+            let literals = match candidate {
+                Some(candidate) => copy(control, delivery, candidate).await?,
+                None => None,
+            };
+            let gaps = gaps(layer.size, &held);
+            let to_send = match &literals {
+                Some(literals) => intersection(&gaps, literals),
+                None => gaps,
+            };
+            let left: u64 = to_send.iter().map(|(from, to)| to - from).sum();
+            delivered.resumed += there;
+            delivered.copied += (layer.size - left).saturating_sub(there);
+            delivery.progress.advance(layer.size - left, Some(&layer));
+            missing.extend(to_send.into_iter().map(|range| (layer, range)));
+        }
+        Ok((delivered, missing))
+    }
+
+    async fn load(&self, control: &mut Session, archive: &PartialArchive) -> Result<(), Broken> {
+        let entries = archive.entries().map(|(path, content)| entry(path, content)).collect();
+        match control.ask(&Request::Load { entries, size: archive.size() }).await? {
+            Reply::Loaded { .. } => Ok(()),
+            other => Err(strange(&other)),
+        }
+    }
+}
+
+/// Removes what is kept on the host, unless another receiver uses it.
+pub(super) async fn forget_spool(engine: &impl Engine) {
+    let _ = timeout(PATIENCE, engine.remove_volume(SPOOL)).await;
+}
+
+/// Both, or the first error. What the load says of parts that are missing follows from why they are.
+async fn until_one_fails<A, B>(
+    sending: impl Future<Output = Result<A, Broken>>,
+    loading: impl Future<Output = Result<B, Broken>>,
+) -> Result<(A, B), Broken> {
+    tokio::pin!(sending, loading);
+    tokio::select! {
+        sent = &mut sending => Ok((sent?, loading.await?)),
+        loaded = &mut loading => {
+            let loaded = loaded?;
+            Ok((sending.await?, loaded))
+        }
+    }
+}
+
+fn strange(reply: &Reply) -> Broken {
+    Broken::Ended(format!("it answered {reply:?}"))
+}
+
+/// What the spool holds of each of these layers.
+async fn held(control: &mut Session, layers: &[ArchivedLayer]) -> Result<Vec<Vec<Range>>, Broken> {
+    let mut all = Vec::new();
+    for some in layers.chunks(MOST_LAYERS) {
+        let layers = some.iter().map(|l| Layer { diff_id: wire_id(l.diff_id), size: l.size }).collect();
+        match control.ask(&Request::Have { layers }).await? {
+            Reply::Have(held) if held.len() == some.len() => all.extend(held.into_iter().map(|held| held.ranges)),
+            other => return Err(strange(&other)),
+        }
+    }
+    Ok(all)
+}
+
+/// Makes what can be made of a layer out of its base; what has to be sent of it. `None` where that spares too little.
+async fn copy<R: ReadAt + Send + Sync + 'static>(
+    control: &mut Session,
+    delivery: &Delivery<'_, R>,
+    candidate: &Candidate,
+) -> Result<Option<Vec<Range>>, Broken> {
+    let Candidate { layer, image, base } = candidate;
+    let Some(old) = signature(control, image, *base).await? else { return Ok(None) };
+    let new = delta::chunks(delivery.shipment.archive(), *layer).await.map_err(|e| Broken::Read(e.to_string()))?;
+    let delta = Delta::between(&new, &old);
+    if delta.copied_bytes() < layer.size / PART_SPARED {
+        return Ok(None);
+    }
+    for pieces in delta.pieces.chunks(MOST_PIECES) {
+        let (diff_id, pieces) = (wire_id(layer.diff_id), pieces.to_vec());
+        match control.ask(&Request::Copy { diff_id, size: layer.size, base: *base, pieces }).await {
+            Ok(_) => {}
+            Err(Broken::Refused { kind: ErrorKind::Base, .. }) => return Ok(None),
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(Some(delta.literals))
+}
+
+/// The chunks of a layer of the host; `None` where it cannot be read.
+async fn signature(
+    control: &mut Session,
+    image: &str,
+    base: toolbox_wire::DiffId,
+) -> Result<Option<Vec<Chunk>>, Broken> {
+    let request = Request::Base { image: image.to_owned(), diff_id: base, algorithm: ALGORITHM.to_owned() };
+    match control.ask(&request).await {
+        Ok(Reply::Base { chunks }) => Ok(unpack(&chunks).ok()),
+        Ok(other) => Err(strange(&other)),
+        Err(Broken::Refused { kind: ErrorKind::Base | ErrorKind::Engine | ErrorKind::Space, .. }) => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
+fn entry(path: &str, content: &Content) -> Entry {
+    let path = path.to_owned();
+    match content {
+        Content::Bytes(text) => Entry::Text { path, text: text.clone() },
+        Content::Layer(layer) => Entry::Layer { path, diff_id: wire_id(layer.diff_id), size: layer.size },
+    }
+}
+
+/// What of a layer is in none of these ranges, which ascend.
+fn gaps(size: u64, held: &[Range]) -> Vec<Range> {
+    let mut at = 0;
+    let mut gaps = Vec::new();
+    for (from, to) in held.iter().copied().chain([(size, size)]) {
+        if at < from {
+            gaps.push((at, from));
+        }
+        at = at.max(to);
+    }
+    gaps
+}
+
+/// What is in a range of both lists, which ascend.
+fn intersection(some: &[Range], others: &[Range]) -> Vec<Range> {
+    let mut common = Vec::new();
+    for (from, to) in some {
+        let within = others.iter().map(|(a, b)| ((*a).max(*from), (*b).min(*to)));
+        common.extend(within.filter(|(a, b)| a < b));
+    }
+    common
+}
+
+/// Eight hex digits that another push does not have.
+fn unlike_others() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let seed = format!("{} {}", std::process::id(), now.as_nanos());
+    Digest::of(seed.as_bytes()).hex()[..8].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_is_not_sent_again() {
+        for (held, expected) in [
+            (vec![], vec![(0, 10)]),
+            (vec![(0, 10)], vec![]),
+            (vec![(0, 4)], vec![(4, 10)]),
+            (vec![(2, 4), (6, 8)], vec![(0, 2), (4, 6), (8, 10)]),
+        ] {
+            assert_eq!(gaps(10, &held), expected, "{held:?}");
+        }
+        assert_eq!(intersection(&[(0, 4), (6, 10)], &[(2, 7), (9, 12)]), [(2, 4), (6, 7), (9, 10)]);
+    }
+}

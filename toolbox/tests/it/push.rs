@@ -1,0 +1,269 @@
+//! Images sent to a machine with an engine of its own: the real program, sshd, engine and receiver.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::engine::archive_with;
+use crate::machine::{Machine, READY};
+use crate::project::Project;
+
+/// A machine, and tarballs for it.
+struct Setting {
+    machine: Machine,
+    project: Project,
+    image: String,
+}
+
+/// Bytes that do not compress.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    (0..length / 8).flat_map(|_| next().to_le_bytes()).collect()
+}
+
+impl Setting {
+    fn new(test: &str) -> Option<Self> {
+        let machine = Machine::start(test, &READY)?;
+        let project = Project::on(test, &machine);
+        let image = format!("{}:latest", project.name);
+        Some(Self { machine, project, image })
+    }
+
+    /// Saves the image with this in its upper layer.
+    fn saves(&self, content: &[u8]) {
+        std::fs::write(self.project.path("images.tar"), archive_with(&self.image, &[("data", content)])).unwrap();
+    }
+
+    fn arguments<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
+        [&["push", "--images", "images.tar", &self.image], more].concat()
+    }
+
+    fn push(&self) -> crate::project::Run {
+        self.project.toolbox(&self.arguments(&[]))
+    }
+
+    /// Where there is a spool, images go through a receiver, also on a line as short as this one.
+    fn with_spool(self) -> Self {
+        self.machine.engine().docker(&["volume", "create", "toolbox.spool"]);
+        self
+    }
+
+    /// Waits until something of a layer has arrived.
+    fn arrives(&self) {
+        let spool = self.file("var/lib/docker/volumes/toolbox.spool/_data");
+        let is_map = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().ends_with(".map");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !std::fs::read_dir(&spool).is_ok_and(|files| files.flatten().any(is_map)) {
+            assert!(Instant::now() < deadline, "nothing has arrived");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// A file of the machine.
+    fn file(&self, path: &str) -> PathBuf {
+        PathBuf::from(self.machine.namespace().replace("ns/net", "root")).join(path)
+    }
+
+    /// The machine has the image and nothing else of ours but the helper's.
+    #[track_caller]
+    fn is_whole(&self) {
+        let engine = self.machine.engine();
+        assert_eq!(engine.docker(&["ps", "--all", "--quiet"]), "");
+        assert_eq!(engine.docker(&["volume", "ls", "--quiet"]), "");
+        self.runs();
+    }
+
+    /// The image is whole: it runs, and every byte of it can be read.
+    #[track_caller]
+    fn runs(&self) {
+        let engine = self.machine.engine();
+        assert_eq!(engine.docker(&["run", "--rm", &self.image, "say", "here"]), "here");
+        let saved = engine.docker(&["image", "inspect", "--format", "{{len .RootFS.Layers}}", &self.image]);
+        assert_eq!(saved, "2");
+    }
+}
+
+#[test]
+fn image_is_pushed_without_a_compose_file_and_only_once() {
+    let Some(setting) = Setting::new("push") else {
+        return;
+    };
+    setting.saves(b"one");
+    let run = setting.project.toolbox(&setting.arguments(&["--dry-run"])).exits(0);
+    run.prints(&format!("> push image {}: 2 of 2 layers", setting.image));
+    assert_eq!(setting.machine.engine().docker(&["image", "ls", "--quiet"]), "");
+    setting.push().exits(0).prints("vm  changed=1  unchanged=0  failed=0  ok");
+    setting.is_whole();
+    setting.push().exits(0).prints("vm  changed=0  unchanged=1  failed=0  ok");
+    setting.saves(b"two");
+    setting.push().exits(0).tells("1 of 2 layers");
+    setting.is_whole();
+}
+
+#[test]
+fn image_that_is_not_at_hand_is_named_before_any_host_is_asked() {
+    let project = Project::new("push-none");
+    project.write("images.tar", "");
+    std::fs::write(project.path("images.tar"), archive_with("there:1", &[("data", b"x")])).unwrap();
+    let run = project.toolbox(&["push", "--host", "root@127.0.0.1:9", "--images", "images.tar", "absent:1", "UPPER"]);
+    run.exits(2).error(&["UPPER"]);
+}
+
+#[test]
+fn large_image_goes_through_a_receiver_that_leaves_nothing() {
+    let Some(setting) = Setting::new("push-receiver").map(Setting::with_spool) else {
+        return;
+    };
+    setting.saves(&noise(24 << 20));
+    let run = setting.push().exits(0);
+    assert!(!run.stderr.contains("in one stream"), "{}", run.stderr);
+    setting.is_whole();
+}
+
+#[test]
+fn over_a_long_line_images_go_through_several_connections_by_themselves() {
+    let Some(setting) = Setting::new("push-far") else {
+        return;
+    };
+    let connections = long_line(&setting.machine, 2222);
+    let known = setting.machine.known_hosts().replace("127.0.0.1", "[127.0.0.1]:2222");
+    setting.project.write("known_hosts", &known);
+    setting.project.host("root", 2222, "");
+    setting.saves(&noise(24 << 20));
+    setting.push().exits(0);
+    setting.is_whole();
+    // One for control, and four for images.
+    assert_eq!(connections.load(Ordering::SeqCst), 5);
+}
+
+/// How long a packet is under way on a long line.
+const DELAY: Duration = Duration::from_millis(6);
+
+/// A port of the machine that leads to its sshd, far away; the connections through it are counted.
+fn long_line(machine: &Machine, port: u16) -> Arc<AtomicUsize> {
+    let namespace = File::open(machine.namespace()).unwrap();
+    let (count, counted) = (Arc::new(AtomicUsize::new(0)), mpsc::channel());
+    let (seen, listening) = (Arc::clone(&count), counted.0);
+    std::thread::spawn(move || {
+        // Of this thread, and of those that it starts.
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        listening.send(()).unwrap();
+        for near in listener.incoming().map_while(Result::ok) {
+            seen.fetch_add(1, Ordering::SeqCst);
+            let far = TcpStream::connect(("127.0.0.1", 22)).unwrap();
+            delay(near.try_clone().unwrap(), far.try_clone().unwrap());
+            delay(far, near);
+        }
+    });
+    counted.1.recv().unwrap();
+    count
+}
+
+/// Passes bytes on, each a while after it came, however many are under way.
+fn delay(mut from: TcpStream, mut to: TcpStream) {
+    let (sender, receiver) = mpsc::channel::<(Instant, Vec<u8>)>();
+    std::thread::spawn(move || {
+        let mut bytes = vec![0; 64 * 1024];
+        while let Ok(read @ 1..) = from.read(&mut bytes) {
+            if sender.send((Instant::now() + DELAY, bytes[..read].to_vec())).is_err() {
+                return;
+            }
+        }
+    });
+    std::thread::spawn(move || {
+        for (due, bytes) in receiver {
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            if to.write_all(&bytes).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Both);
+    });
+}
+
+#[test]
+fn push_that_is_killed_goes_on_from_what_has_arrived() {
+    let Some(setting) = Setting::new("push-killed").map(Setting::with_spool) else {
+        return;
+    };
+    setting.saves(&noise(48 << 20));
+    let running = setting.project.start(&setting.arguments(&[]));
+    setting.arrives();
+    running.end_with("KILL").was_killed();
+    let run = setting.push().exits(0).tells("kept from an earlier push");
+    assert!(!run.stderr.contains("in one stream"), "{}", run.stderr);
+    setting.runs();
+}
+
+#[test]
+fn layer_that_changed_a_little_costs_little() {
+    let Some(setting) = Setting::new("push-delta") else {
+        return;
+    };
+    let mut content = noise(20 << 20);
+    setting.saves(&content);
+    setting.push().exits(0);
+    content.splice(9_000_000..9_000_000, *b"a line that was not there");
+    setting.saves(&content);
+    let run = setting.push().exits(0).tells("made out of the image before");
+    let note = run.stderr.lines().find(|line| line.contains("made out of")).unwrap();
+    assert!(note.contains(" kB sent"), "{note}");
+    setting.is_whole();
+}
+
+#[test]
+fn two_pushes_at_once_do_not_hinder_each_other() {
+    let Some(setting) = Setting::new("push-two").map(Setting::with_spool) else {
+        return;
+    };
+    setting.saves(&noise(16 << 20));
+    let both = [0, 1].map(|_| setting.project.start(&setting.arguments(&[])));
+    for one in both {
+        one.ends().exits(0);
+    }
+    setting.is_whole();
+}
+
+#[test]
+fn engine_that_a_container_cannot_reach_gets_one_stream() {
+    let Some(setting) = Setting::new("push-refused").map(Setting::with_spool) else {
+        return;
+    };
+    // The user who logs in is root, whom nobody keeps out; `/var/run` is a link, which would lead out of the machine.
+    let socket = setting.file("run/docker.sock");
+    let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(socket, owner_only).unwrap();
+    setting.saves(&noise(4 << 20));
+    setting.push().exits(0).tells("images go in one stream");
+    setting.is_whole();
+}
+
+#[test]
+fn engine_that_is_restarted_in_the_middle_is_told_and_the_next_push_works() {
+    let Some(setting) = Setting::new("push-restart").map(Setting::with_spool) else {
+        return;
+    };
+    setting.saves(&noise(48 << 20));
+    let running = setting.project.start(&setting.arguments(&[]));
+    setting.arrives();
+    setting.machine.restart_engine();
+    running.ends().exits(1).hint(&["again"]);
+    let images = setting.machine.engine().docker(&["image", "ls", "--format", "{{.Repository}}"]);
+    assert!(!images.contains(&setting.project.name), "{images}");
+    setting.push().exits(0);
+    setting.runs();
+}
