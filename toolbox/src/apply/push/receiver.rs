@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use toolbox_wire::{
     ALGORITHM, Chunk, Delta, EngineState, Entry, ErrorKind, Layer, MOST_LAYERS, MOST_PIECES, Range, Reply, Request,
     VERSION, unpack,
@@ -30,6 +30,10 @@ use super::{Route, Socket, wire_id};
 pub(super) const SPOOL: &str = "toolbox.spool";
 /// How long a receiver may take to answer first, and to be removed.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks at what the engine removes.
+const MOMENT: Duration = Duration::from_millis(100);
+/// A volume that is still in use after so many is another push's.
+const TRIES: usize = 5;
 /// What nobody has touched for so long is removed, seconds.
 const OLD: u64 = 7 * 24 * 3600;
 /// A delta must spare this part of a layer at least.
@@ -111,7 +115,14 @@ impl<'a, E: Engine, W: Route> Receiver<'a, E, W> {
 
     /// Stops and removes it; what has arrived stays. It also ends by itself, so that failing is no matter.
     pub(super) async fn remove(&self) {
-        let _ = timeout(PATIENCE, self.engine.remove(&self.id, false)).await;
+        let removed = async {
+            let _ = self.engine.remove(&self.id, false).await;
+            // The engine answers at once where the container's own end has begun to remove it.
+            while self.engine.status(&self.id).await.is_ok() {
+                sleep(MOMENT).await;
+            }
+        };
+        let _ = timeout(PATIENCE, removed).await;
     }
 
     /// Delivers, and cleans up behind it.
@@ -203,7 +214,16 @@ impl<'a, E: Engine, W: Route> Receiver<'a, E, W> {
 
 /// Removes what is kept on the host, unless another receiver uses it.
 pub(super) async fn forget_spool(engine: &impl Engine) {
-    let _ = timeout(PATIENCE, engine.remove_volume(SPOOL)).await;
+    let removed = async {
+        // An engine lets go of a volume a moment after the container is gone.
+        for _ in 0..TRIES {
+            match engine.remove_volume(SPOOL).await {
+                Err(EngineError::Refused { status: 409, .. }) => sleep(MOMENT).await,
+                _ => return,
+            }
+        }
+    };
+    let _ = timeout(PATIENCE, removed).await;
 }
 
 /// Both, or the first error. What the load says of parts that are missing follows from why they are.
