@@ -43,9 +43,9 @@ format_is_right() {
 cargo_tests() {
     step "Examples in documentation" doctest cargo test --workspace --exclude e2e --doc
     if cargo nextest --version >/dev/null 2>&1; then
-        cargo nextest run --workspace --exclude e2e
+        cargo nextest run --no-fail-fast --workspace --exclude e2e
     else
-        cargo test --workspace --exclude e2e --tests
+        cargo test --no-fail-fast --workspace --exclude e2e --tests
     fi
 }
 

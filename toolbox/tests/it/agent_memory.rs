@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -44,7 +45,8 @@ impl Agent {
         command.args(["agent", "-D", "-a"]).arg(directory.path().join("socket"));
         command.envs(environment.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null());
         let agent = Self { child: command.spawn().unwrap(), directory };
-        wait_for("the socket", || agent.socket().exists());
+        // Its file is there before it listens.
+        wait_for("an agent that answers", || UnixStream::connect(agent.socket()).is_ok());
         agent
     }
 
