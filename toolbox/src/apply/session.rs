@@ -77,7 +77,8 @@ pub struct HostSession {
 }
 
 impl HostSession {
-    /// Logs in and connects to the engine where it runs; else asks what the host is.
+    /// Logs in and connects to the engine where it runs; else asks what the host is. With a `scope` the engine is asked
+    /// at once for what [`HostSession::observe`] will want of it.
     ///
     /// # Errors
     /// [`SessionError`].
@@ -86,6 +87,7 @@ impl HostSession {
         socket: &str,
         agent: AgentDialer,
         events: Events,
+        scope: Option<&Scope<'_>>,
     ) -> Result<Self, SessionError> {
         let label = format!("connect to {}@{}:{}", target.user, target.address, target.port);
         let socket = socket.to_owned();
@@ -96,7 +98,7 @@ impl HostSession {
             target.identities.insert(0, control.identity().clone());
             let (bulk, facts) = Default::default();
             let mut session = Self { target, socket, agent, control, bulk, facts, engine: None, events };
-            session.engine = session.find_engine().await?;
+            session.engine = session.find_engine(scope).await?;
             Ok(session)
         };
         steps.step(&label, opened).await
@@ -241,15 +243,15 @@ impl HostSession {
     }
 
     /// A host whose engine answers need not say what it is. `None` where the engine has to be installed or started.
-    async fn find_engine(&self) -> Result<Option<(Docker, Access)>, SessionError> {
-        let first = match self.try_engine(Access::Socket).await {
+    async fn find_engine(&self, scope: Option<&Scope<'_>>) -> Result<Option<(Docker, Access)>, SessionError> {
+        let first = match self.try_engine(Access::Socket, scope).await {
             Ok(engine) => return Ok(Some((engine, Access::Socket))),
             Err(error) => error,
         };
         let facts = self.facts().await?;
         let reached = match facts.access()? {
             Some(Access::Socket) => self.detour(facts, first).await,
-            Some(access) => self.try_engine(access).await.map(|engine| (engine, access)),
+            Some(access) => self.try_engine(access, scope).await.map(|engine| (engine, access)),
             None => return Ok(None),
         };
         match reached {
@@ -260,7 +262,7 @@ impl HostSession {
     }
 
     async fn reach_engine(&self, facts: &SystemFacts, access: Access) -> Result<(Docker, Access), EngineError> {
-        match self.try_engine(access).await {
+        match self.try_engine(access, None).await {
             Err(first) if access == Access::Socket => self.detour(facts, first).await,
             other => other.map(|engine| (engine, access)),
         }
@@ -272,7 +274,7 @@ impl HostSession {
             return Err(first);
         }
         let detour = Access::DialStdio { sudo: false };
-        match self.try_engine(detour).await {
+        match self.try_engine(detour, None).await {
             Ok(engine) => {
                 self.events.send(What::Note(format!("{first}; using docker system dial-stdio instead")));
                 Ok((engine, detour))
@@ -281,7 +283,7 @@ impl HostSession {
         }
     }
 
-    async fn try_engine(&self, access: Access) -> Result<Docker, EngineError> {
+    async fn try_engine(&self, access: Access, scope: Option<&Scope<'_>>) -> Result<Docker, EngineError> {
         let control = self.control.clone();
         let control = dialer(access, self.socket.clone(), move || {
             let connection = control.clone();
@@ -295,7 +297,10 @@ impl HostSession {
                 bulk.get_or_try_init(open).await.cloned()
             }
         });
-        Docker::connect(control, bulk).await
+        match scope {
+            Some(scope) => Docker::connect_to_look(control, bulk, scope).await,
+            None => Docker::connect(control, bulk).await,
+        }
     }
 }
 

@@ -34,10 +34,11 @@ pub(super) async fn connect_for<'a>(begun: &Begun, scope: impl Fn(&str) -> Scope
     let (context, scope) = (&begun.context, &scope);
     let sessions = context.hosts.iter().map(|host| async move {
         let events = Events::new(&host.name, begun.events.clone());
-        let opened = HostSession::open(context.target(host), Context::socket(host), begun.agent.clone(), events).await;
+        let (target, socket, scope) = (context.target(host), Context::socket(host), scope(&host.name));
+        let opened = HostSession::open(target, socket, begun.agent.clone(), events, Some(&scope)).await;
         let failed = |e: SessionError| (host.name.clone(), Failure::of(&e, e.hint()).on(&host.name));
         let session = opened.map_err(failed)?;
-        let facts = session.observe(&scope(&host.name)).await.map_err(failed)?;
+        let facts = session.observe(&scope).await.map_err(failed)?;
         Ok(Seen { session, facts })
     });
     let (mut seen, mut failures) = (Vec::new(), Vec::new());

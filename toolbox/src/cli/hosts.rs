@@ -32,7 +32,8 @@ pub(super) async fn reach_all(begun: &Begun) -> Result<Vec<Reached>, Failures> {
     let context = &begun.context;
     let hosts = context.hosts.iter().map(async |host| {
         let events = Events::new(&host.name, begun.events.clone());
-        let opened = HostSession::open(context.target(host), Context::socket(host), begun.agent.clone(), events);
+        let (target, socket) = (context.target(host), Context::socket(host));
+        let opened = HostSession::open(target, socket, begun.agent.clone(), events, None);
         let session = opened.await.map_err(|e| Failure::of(&e, e.hint()).on(&host.name))?;
         let engine = session.engine().cloned().ok_or_else(|| no_engine(&host.name))?;
         let containers = engine.containers(&context.project.name).await;

@@ -55,7 +55,19 @@ impl Docker {
     /// # Errors
     /// [`EngineError::Unreachable`] where nothing answers as an engine does.
     pub async fn connect(control: Dialer, bulk: Dialer) -> Result<Self, EngineError> {
-        let (questions, version) = Questions::open(control.clone(), API_DEFAULT_VERSION).await?;
+        Self::connect_asking(control, bulk, &[]).await
+    }
+
+    /// As [`Docker::connect`], where a look for this scope comes next: half of it is asked at once.
+    ///
+    /// # Errors
+    /// As [`Docker::connect`].
+    pub async fn connect_to_look(control: Dialer, bulk: Dialer, scope: &Scope<'_>) -> Result<Self, EngineError> {
+        Self::connect_asking(control, bulk, &observe::lists(scope)).await
+    }
+
+    async fn connect_asking(control: Dialer, bulk: Dialer, first: &[String]) -> Result<Self, EngineError> {
+        let (questions, version) = Questions::open(control.clone(), API_DEFAULT_VERSION, first).await?;
         let quick = connect(control, QUICK, &version)?;
         let streams = Arc::new(Hijack::new(bulk.clone(), version.to_string()));
         let bulk = connect(bulk, BULK, &version)?;

@@ -21,14 +21,7 @@ use super::{ContainerStatus, EngineError};
 
 /// What the scope needs; of the project's containers also what can be changed while they exist.
 pub(super) async fn snapshot(questions: &Questions, scope: &Scope<'_>) -> Result<EngineState, EngineError> {
-    let needs = scope.needs.as_ref();
-    let answers = questions.each([
-        "/containers/json?all=true".into(),
-        by_name("/networks", needs.map(|needs| &needs.networks)),
-        by_name("/volumes", needs.map(|needs| &needs.volumes)),
-        "/images/json".into(),
-    ]);
-    let [containers, networks, volumes, images] = answers.await?;
+    let [containers, networks, volumes, images] = questions.each(lists(scope)).await?;
     let containers: Vec<ContainerSummary> = containers.read("asking the engine for its containers")?;
     let networks: Vec<Network> = networks.read("asking the engine for its networks")?;
     let volumes: VolumeListResponse = volumes.read("asking the engine for its volumes")?;
@@ -41,6 +34,17 @@ pub(super) async fn snapshot(questions: &Questions, scope: &Scope<'_>) -> Result
     let volumes = volumes.volumes.unwrap_or_default();
     state.volumes = volumes.into_iter().map(|v| (v.name, owned(Some(&v.labels)))).collect();
     Ok(state)
+}
+
+/// The questions of the first round.
+pub(super) fn lists(scope: &Scope<'_>) -> [String; 4] {
+    let needs = scope.needs.as_ref();
+    [
+        "/containers/json?all=true".into(),
+        by_name("/networks", needs.map(|needs| &needs.networks)),
+        by_name("/volumes", needs.map(|needs| &needs.volumes)),
+        "/images/json".into(),
+    ]
 }
 
 /// The second round. Where no image has to be sent, it matters neither how the engine keeps images nor what most of

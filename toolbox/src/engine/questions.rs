@@ -39,20 +39,36 @@ pub(super) struct Questions {
     /// It is Podman, behind Docker's API.
     pub(super) podman: bool,
     kept: Mutex<Option<Line>>,
+    /// What the first questions were answered, until somebody asks them.
+    told: Mutex<Option<(Vec<String>, Vec<Answer>)>>,
 }
 
 impl Questions {
-    /// Connects, and agrees on a version of the API: the engine's own, or `newest` where that is lower.
+    /// Connects, and agrees on a version of the API: the engine's own, or `newest` where that is lower. An engine tells
+    /// its own with every answer, so what is wanted `first` is asked at once, in the engine's own version; with nothing
+    /// wanted it is a ping. An engine that is newer is asked again when the answers are wanted.
     ///
     /// # Errors
     /// [`EngineError::Unreachable`] where nothing answers as an engine does.
-    pub(super) async fn open(dial: Dialer, newest: &ClientVersion) -> Result<(Self, ClientVersion), EngineError> {
-        let mut questions = Self { dial, prefix: String::new(), podman: false, kept: Mutex::new(None) };
-        let [answer] = questions.each(["/_ping".into()]).await?;
-        questions.podman = answer.podman;
-        let theirs = answer.api_version.ok_or_else(|| unreachable("no engine answers"))?;
+    pub(super) async fn open(
+        dial: Dialer,
+        newest: &ClientVersion,
+        first: &[String],
+    ) -> Result<(Self, ClientVersion), EngineError> {
+        let (kept, told) = Default::default();
+        let mut questions = Self { dial, prefix: String::new(), podman: false, kept, told };
+        let ping = ["/_ping".to_owned()];
+        let answers = questions.ask(if first.is_empty() { &ping } else { first }).await?;
+        let Some((theirs, podman)) = answers.first().and_then(|answer| Some((answer.api_version?, answer.podman)))
+        else {
+            return Err(unreachable("no engine answers"));
+        };
+        questions.podman = podman;
         let agreed = if theirs < *newest { theirs } else { *newest };
         questions.prefix = format!("/v{agreed}");
+        if agreed == theirs {
+            questions.told = Mutex::new(Some((first.to_vec(), answers)));
+        }
         Ok((questions, agreed))
     }
 
@@ -63,6 +79,11 @@ impl Questions {
     pub(super) async fn ask(&self, paths: &[String]) -> Result<Vec<Answer>, EngineError> {
         if paths.is_empty() {
             return Ok(Vec::new());
+        }
+        if let Some((asked, answers)) = self.told.lock().await.take()
+            && asked == paths
+        {
+            return Ok(answers);
         }
         let requests: String = paths.iter().map(|path| request(&self.prefix, path)).collect();
         let asked = timeout(QUICK, self.ask_again(&requests, paths.len())).await;

@@ -61,7 +61,7 @@ async fn questions_go_out_together_and_answers_are_told_apart_in_every_form() {
         HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n\
         HTTP/1.1 404 Not Found\r\nContent-Length: 18\r\n\r\n{\"message\":\"gone\"}";
     let (dial, heard) = engine(vec![vec![(1, PONG.as_bytes()), (4, answers)]]);
-    let (questions, agreed) = Questions::open(dial, &NEWEST).await.unwrap();
+    let (questions, agreed) = Questions::open(dial, &NEWEST, &[]).await.unwrap();
     assert_eq!(agreed.to_string(), "1.41");
     let groups = [paths(&["/a", "/b"]), paths(&[]), paths(&["/c", "/d"])];
     let [first, none, mut last] = questions.groups(groups).await.unwrap();
@@ -79,7 +79,42 @@ async fn questions_go_out_together_and_answers_are_told_apart_in_every_form() {
 async fn an_engine_newer_than_this_program_is_spoken_to_in_words_that_both_know() {
     let pong = b"HTTP/1.1 200 OK\r\nApi-Version: 1.100\r\nContent-Length: 2\r\n\r\nOK";
     let (dial, _) = engine(vec![vec![(1, pong)]]);
-    assert_eq!(Questions::open(dial, &NEWEST).await.unwrap().1.to_string(), "1.44");
+    assert_eq!(Questions::open(dial, &NEWEST, &[]).await.unwrap().1.to_string(), "1.44");
+}
+
+#[tokio::test]
+async fn what_is_wanted_first_is_asked_once_and_in_place_of_a_ping() {
+    let one = b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 3\r\n\r\none";
+    let two = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo";
+    let (dial, heard) = engine(vec![vec![(1, one), (1, two)]]);
+    let wanted = paths(&["/a"]);
+    let (questions, agreed) = Questions::open(dial, &NEWEST, &wanted).await.unwrap();
+    assert_eq!(agreed.to_string(), "1.41");
+    for said in ["one", "two"] {
+        assert_eq!(bodies(questions.ask(&wanted).await.unwrap()), [said], "asked again it is asked anew");
+    }
+    assert_eq!(*heard.lock().unwrap(), ["GET /a HTTP/1.1", "GET /v1.41/a HTTP/1.1"]);
+}
+
+#[tokio::test]
+async fn what_a_newer_engine_said_in_its_own_words_is_asked_again() {
+    let new = b"HTTP/1.1 200 OK\r\nApi-Version: 1.100\r\nContent-Length: 3\r\n\r\nnew";
+    let old = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold";
+    let (dial, heard) = engine(vec![vec![(1, new), (1, old)]]);
+    let wanted = paths(&["/a"]);
+    let (questions, _) = Questions::open(dial, &NEWEST, &wanted).await.unwrap();
+    assert_eq!(bodies(questions.ask(&wanted).await.unwrap()), ["old"]);
+    assert_eq!(*heard.lock().unwrap(), ["GET /a HTTP/1.1", "GET /v1.44/a HTTP/1.1"]);
+}
+
+#[tokio::test]
+async fn answers_to_other_questions_are_not_kept_for_later() {
+    let one = b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 3\r\n\r\none";
+    let two = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo";
+    let (dial, _) = engine(vec![vec![(1, one), (1, two), (1, two)]]);
+    let (questions, _) = Questions::open(dial, &NEWEST, &paths(&["/a"])).await.unwrap();
+    assert_eq!(bodies(questions.ask(&paths(&["/b"])).await.unwrap()), ["two"]);
+    assert_eq!(bodies(questions.ask(&paths(&["/a"])).await.unwrap()), ["two"], "it may have changed");
 }
 
 #[tokio::test]
@@ -87,7 +122,7 @@ async fn podman_is_known_by_its_own_header_and_docker_is_not_taken_for_it() {
     let podman = b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nLibpod-Api-Version: 4.3.1\r\nContent-Length: 2\r\n\r\nOK";
     for (pong, expected) in [(&podman[..], true), (PONG.as_bytes(), false)] {
         let (dial, _) = engine(vec![vec![(1, pong)]]);
-        assert_eq!(Questions::open(dial, &NEWEST).await.unwrap().0.podman, expected);
+        assert_eq!(Questions::open(dial, &NEWEST, &[]).await.unwrap().0.podman, expected);
     }
 }
 
@@ -95,7 +130,7 @@ async fn podman_is_known_by_its_own_header_and_docker_is_not_taken_for_it() {
 async fn a_kept_connection_that_ended_is_replaced_once() {
     let one = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1";
     let (dial, _) = engine(vec![vec![(1, PONG.as_bytes())], vec![(1, one)], vec![]]);
-    let (questions, _) = Questions::open(dial, &NEWEST).await.unwrap();
+    let (questions, _) = Questions::open(dial, &NEWEST, &[]).await.unwrap();
     assert_eq!(bodies(questions.ask(&paths(&["/a"])).await.unwrap()), ["1"]);
     let lost = questions.ask(&paths(&["/b"])).await;
     assert!(matches!(lost, Err(EngineError::Unreachable { .. })), "{lost:?}");
@@ -112,7 +147,7 @@ async fn what_is_no_engine_is_not_taken_for_one() {
         "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nOK",
     ] {
         let (dial, _) = engine(vec![vec![(1, said.as_bytes())]]);
-        let opened = Questions::open(dial, &NEWEST).await.err();
+        let opened = Questions::open(dial, &NEWEST, &[]).await.err();
         assert!(matches!(opened, Some(EngineError::Unreachable { .. })), "{said:?}: {opened:?}");
     }
 }
