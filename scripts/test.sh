@@ -29,6 +29,7 @@ run_tests() {
     cargo_tests
     build_images
     [[ ! -x frontend/test.sh ]] || step "Frontend (frontend/test.sh)" frontend ./frontend/test.sh
+    step "The clock, redeployed under load" clock env TOOLBOX_TEST_CLOCK=1 cargo test -p toolbox --test it -- clock::
     cargo test -p e2e --tests -- --test-threads=1 --nocapture
 }
 

@@ -10,6 +10,7 @@ mod bad_host;
 mod bad_images;
 mod bad_key;
 mod bad_project;
+mod clock;
 mod compose_config;
 mod compose_json;
 mod converge;

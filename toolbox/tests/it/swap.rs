@@ -13,9 +13,14 @@ pub(crate) struct Crowd(Child);
 impl Crowd {
     /// It asks until it is ended.
     pub(crate) fn gather(machine: &Machine, port: u16) -> Self {
+        Self::visits(machine, port, &[])
+    }
+
+    /// As [`Crowd::gather`], for a service that has these paths.
+    pub(crate) fn visits(machine: &Machine, port: u16, paths: &[&str]) -> Self {
         let before = machine.network();
         let mut command = Command::new(&before[0]);
-        command.args(&before[1..]).arg(service()).args(["hammer", &port.to_string()]);
+        command.args(&before[1..]).arg(service()).args(["hammer", &port.to_string()]).args(paths);
         Self(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap())
     }
 
