@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks at what the engine removes.
 const MOMENT: Duration = Duration::from_millis(100);
 /// A volume that is still in use after so many is another push's.
-const TRIES: usize = 5;
+const TRIES: usize = 50;
 /// What nobody has touched for so long is removed, seconds.
 const OLD: u64 = 7 * 24 * 3600;
 /// A delta must spare this part of a layer at least.
