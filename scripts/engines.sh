@@ -17,7 +17,7 @@ run_on_engines() {
     step "Helper program (static)" build-relay build_relay
     TOOLBOX_RELAY=$(relay_binary)
     export TOOLBOX_RELAY TOOLBOX_TEST_ENGINE=1
-    cargo test --package toolbox --test it -- --nocapture --test-threads 2 matrix::
+    cargo test --package toolbox --test it -- --nocapture --test-threads 2 matrix:: push_stores:: push_faults::
 }
 
 # prepare_engines: afterwards the tests find them. One that is there is kept, also when the archive has a newer one.

@@ -7,6 +7,7 @@
 mod containers;
 mod event;
 mod lock;
+mod ours;
 mod push;
 mod relay;
 mod route;
@@ -18,6 +19,7 @@ mod verify;
 pub use containers::{ApplyError, Containers, Interrupt, Options, Patience, Unwell, Wanted, wait};
 pub use event::{Event, Events, What};
 pub use lock::{Lock, LockError, acquire};
+pub use ours::Ours;
 pub use push::{Push, PushError, Route, Shipment, Socket, push};
 pub use relay::{Relay, drain_limit};
 pub use route::HostRoute;

@@ -16,6 +16,7 @@ use crate::ssh::{AgentDialer, ChannelStream, Connection, Output, SshError, Targe
 use crate::state::{EngineState, Scope};
 
 use super::event::{Events, What};
+use super::ours::Ours;
 
 /// How long a freshly started engine may take until it answers.
 const ENGINE_START: Duration = Duration::from_secs(180);
@@ -74,6 +75,7 @@ pub struct HostSession {
     /// And how it is reached.
     engine: Option<(Docker, Access)>,
     events: Events,
+    ours: Arc<Ours>,
 }
 
 impl HostSession {
@@ -87,6 +89,7 @@ impl HostSession {
         socket: &str,
         agent: AgentDialer,
         events: Events,
+        ours: Arc<Ours>,
         scope: Option<&Scope<'_>>,
     ) -> Result<Self, SessionError> {
         let label = format!("connect to {}@{}:{}", target.user, target.address, target.port);
@@ -97,7 +100,7 @@ impl HostSession {
             // The next connection does not guess again.
             target.identities.insert(0, control.identity().clone());
             let (bulk, facts) = Default::default();
-            let mut session = Self { target, socket, agent, control, bulk, facts, engine: None, events };
+            let mut session = Self { target, socket, agent, control, bulk, facts, engine: None, events, ours };
             session.engine = session.find_engine(scope).await?;
             Ok(session)
         };
@@ -161,7 +164,7 @@ impl HostSession {
     /// [`SessionError`].
     pub async fn observe(&self, scope: &Scope<'_>) -> Result<HostFacts, SessionError> {
         let engine = match self.engine() {
-            Some(engine) => Ok(self.events.step("look at the engine", engine.look(scope)).await?),
+            Some(engine) => Ok(self.events.step("look at the engine", self.look(engine, scope)).await?),
             None if self.facts().await?.dockerd => Err(Cause::EngineStopped),
             None => Err(Cause::NoEngine),
         };
@@ -170,6 +173,17 @@ impl HostSession {
             _ => self.facts().await?.listening.clone(),
         };
         Ok(HostFacts { host: self.target.name.clone(), engine, listening })
+    }
+
+    async fn look(&self, engine: &Docker, scope: &Scope<'_>) -> Result<EngineState, EngineError> {
+        let mut state = engine.look(scope).await?;
+        self.ours.recognise(engine, &mut state).await;
+        Ok(state)
+    }
+
+    /// The images that are ours, on whichever host.
+    pub fn ours(&self) -> &Ours {
+        &self.ours
     }
 
     /// What the host is; asked for once.

@@ -193,7 +193,7 @@ pub(super) struct Images {
     /// The local engine's socket
     #[arg(long, value_name = "PATH", default_value = "/var/run/docker.sock", env = "TOOLBOX_LOCAL_SOCKET")]
     pub(super) local_socket: PathBuf,
-    /// Where images are spooled; nothing stays there
+    /// Where images are spooled, of which nothing stays, and where a list of those that were sent is kept
     #[arg(long, value_name = "DIR", env = "TOOLBOX_CACHE")]
     pub(super) cache: Option<PathBuf>,
 }

@@ -1,10 +1,12 @@
 //! How every verb begins: the project, the hosts, the keys, and a view of what happens.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
 use crate::agent::{self, KeySource};
-use crate::apply::{Event, Interrupt};
+use crate::apply::{Event, Interrupt, Ours};
 use crate::ssh::AgentDialer;
 use crate::ui::{self, Ui};
 
@@ -22,6 +24,8 @@ pub(super) struct Begun {
     pub(super) agent: AgentDialer,
     /// Turns true at Ctrl-C.
     pub(super) interrupted: Interrupt,
+    /// Images that are ours.
+    pub(super) ours: Arc<Ours>,
     /// Where events go.
     pub(super) events: UnboundedSender<Event>,
     view: JoinHandle<()>,
@@ -56,7 +60,7 @@ pub(super) async fn begin_with(
     }
     let (events, receiver) = unbounded_channel();
     let view = tokio::spawn(ui::watch(ui, receiver));
-    Ok(Begun { context, agent: dialer, interrupted, events, view })
+    Ok(Begun { context, agent: dialer, interrupted, ours: Arc::default(), events, view })
 }
 
 impl Begun {

@@ -1,5 +1,7 @@
 //! Sessions with every chosen host; all of them, or every reason why not.
 
+use std::sync::Arc;
+
 use futures_util::future::join_all;
 
 use crate::apply::{Events, HostSession, SessionError};
@@ -33,9 +35,9 @@ pub(super) async fn connect_all(begun: &Begun) -> Result<Vec<Seen>, Failures> {
 pub(super) async fn connect_for<'a>(begun: &Begun, scope: impl Fn(&str) -> Scope<'a>) -> Result<Vec<Seen>, Failures> {
     let (context, scope) = (&begun.context, &scope);
     let sessions = context.hosts.iter().map(|host| async move {
-        let events = Events::new(&host.name, begun.events.clone());
+        let (events, ours) = (Events::new(&host.name, begun.events.clone()), Arc::clone(&begun.ours));
         let (target, socket, scope) = (context.target(host), Context::socket(host), scope(&host.name));
-        let opened = HostSession::open(target, socket, begun.agent.clone(), events, Some(&scope)).await;
+        let opened = HostSession::open(target, socket, begun.agent.clone(), events, ours, Some(&scope)).await;
         let failed = |e: SessionError| (host.name.clone(), Failure::of(&e, e.hint()).on(&host.name));
         let session = opened.map_err(failed)?;
         let facts = session.observe(&scope).await.map_err(failed)?;

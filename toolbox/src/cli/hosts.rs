@@ -1,5 +1,7 @@
 //! The chosen hosts with the project's containers on them, for verbs that compare nothing.
 
+use std::sync::Arc;
+
 use futures_util::future::join_all;
 
 use crate::apply::{Events, HostSession};
@@ -32,8 +34,8 @@ pub(super) async fn reach_all(begun: &Begun) -> Result<Vec<Reached>, Failures> {
     let context = &begun.context;
     let hosts = context.hosts.iter().map(async |host| {
         let events = Events::new(&host.name, begun.events.clone());
-        let (target, socket) = (context.target(host), Context::socket(host));
-        let opened = HostSession::open(target, socket, begun.agent.clone(), events, None);
+        let (target, socket, ours) = (context.target(host), Context::socket(host), Arc::clone(&begun.ours));
+        let opened = HostSession::open(target, socket, begun.agent.clone(), events, ours, None);
         let session = opened.await.map_err(|e| Failure::of(&e, e.hint()).on(&host.name))?;
         let engine = session.engine().cloned().ok_or_else(|| no_engine(&host.name))?;
         let containers = engine.containers(&context.project.name).await;

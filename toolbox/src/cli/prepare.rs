@@ -1,7 +1,7 @@
 //! What `plan` and `deploy` share: look at everything, compare, and know what would be sent.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::apply::{AtHand, ImageSource, SourceError, Supply, desired, find};
@@ -92,6 +92,7 @@ pub(super) async fn prepare(begun: &Begun, asked: &Asked<'_>) -> Result<Prepared
     let context = &begun.context;
     chosen(&context.project, asked.services)?;
     let cache = asked.images.cache.clone().unwrap_or_else(default_cache);
+    begun.ours.open(lasting(&cache));
     let helper = Helper::find(&cache).await?;
     let source = source(asked.images, &cache).await.map_err(|e| source_failure(&e))?;
     let at_hand = source.describe(&context.images()).await.map_err(|e| source_failure(&e))?;
@@ -197,7 +198,7 @@ fn plan_each(works: impl Iterator<Item = (Seen, Wanted)>) -> Result<Vec<Work>, F
     if failures.is_empty() { Ok(planned) } else { Err(Failures::configuration(failures)) }
 }
 
-pub(super) async fn source(arguments: &Images, cache: &std::path::Path) -> Result<ImageSource, SourceError> {
+pub(super) async fn source(arguments: &Images, cache: &Path) -> Result<ImageSource, SourceError> {
     if arguments.images.is_empty() {
         return ImageSource::engine(&arguments.local_socket, cache).await;
     }
@@ -208,6 +209,11 @@ pub(super) async fn source(arguments: &Images, cache: &std::path::Path) -> Resul
 pub(super) fn default_cache() -> PathBuf {
     let own = PathBuf::from("/var/cache/toolbox");
     if own.is_dir() { own } else { std::env::temp_dir() }
+}
+
+/// The directory, where it is one that outlives the system.
+pub(super) fn lasting(cache: &Path) -> Option<&Path> {
+    (cache != std::env::temp_dir()).then_some(cache)
 }
 
 pub(super) fn source_failure(error: &SourceError) -> Failures {

@@ -20,7 +20,7 @@ use super::exit_status::ExitStatus;
 use super::failure::{Failure, Failures};
 use super::helper::Helper;
 use super::interrupt;
-use super::prepare::{add_sizes, check_room, default_cache, missing, platform, source, source_failure};
+use super::prepare::{add_sizes, check_room, default_cache, lasting, missing, platform, source, source_failure};
 use super::rollout::Supplies;
 
 /// Arguments of `push`.
@@ -92,6 +92,7 @@ async fn prepare(
     references: &BTreeMap<String, Reference>,
 ) -> Result<Load, Failures> {
     let cache = arguments.images.cache.clone().unwrap_or_else(default_cache);
+    begun.ours.open(lasting(&cache));
     let helper = Helper::find(&cache).await?;
     let source = source(&arguments.images, &cache).await.map_err(|e| source_failure(&e))?;
     let named = references.keys().map(|name| (name.clone(), name.clone())).collect();
@@ -224,7 +225,8 @@ async fn send_one(seen: &Seen, plan: &Plan, cargo: &Cargo<'_>) -> Result<(), (Ou
         if here.is_empty() {
             continue;
         }
-        let sending = Push { shipment, held: &here, helper, images: &facts.images };
+        let (images, ours) = (&facts.images, seen.session.ours());
+        let sending = Push { shipment, held: &here, helper, images, ours };
         let names: Vec<String> = here.keys().map(Reference::familiar).collect();
         let sent = supply.send(engine, &route, &sending, events);
         let sent = events.step(&format!("push {}", names.join(", ")), sent).await;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use crate::apply::{Shelf, Store, StoreError};
+use crate::apply::{Ours, Shelf, Store, StoreError};
 use crate::compose::Project;
 use crate::engine::{Docker, Engine as _};
 use crate::image::Reference;
@@ -41,11 +41,18 @@ impl Record {
     ///
     /// # Errors
     /// [`StoreError`]; the release may be on record all the same.
-    pub(super) async fn keep(&self, engine: &Docker, plan: &Plan, wanted: &Wanted) -> Result<(), StoreError> {
+    pub(super) async fn keep(
+        &self,
+        engine: &Docker,
+        plan: &Plan,
+        wanted: &Wanted,
+        ours: &Ours,
+    ) -> Result<(), StoreError> {
         let keeper = keeper_name(&wanted.project.name);
         let store = Store::new(engine, &keeper);
         let mut shelf = store.shelf().await?;
-        let mut release = self.release(engine, plan, wanted).await?;
+        ours.learn(&shelf);
+        let mut release = self.release(engine, plan, wanted, ours).await?;
         if let (Some(selected), Some(previous)) = (wanted.selected(), shelf.releases.first()) {
             release = release.with(previous, &selected);
         }
@@ -60,18 +67,24 @@ impl Record {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(super) async fn pin(&self, engine: &Docker, plan: &Plan, wanted: &Wanted) -> Result<(), StoreError> {
-        let release = self.release(engine, plan, wanted).await?;
+    pub(super) async fn pin(
+        &self,
+        engine: &Docker,
+        plan: &Plan,
+        wanted: &Wanted,
+        ours: &Ours,
+    ) -> Result<(), StoreError> {
+        let release = self.release(engine, plan, wanted, ours).await?;
         Store::new(engine, &keeper_name(&wanted.project.name)).pin(&release).await
     }
 
     /// The record of what was asked for: all of the project, or the selected services alone.
-    async fn release(&self, engine: &Docker, plan: &Plan, wanted: &Wanted) -> Result<Release, StoreError> {
+    async fn release(&self, engine: &Docker, plan: &Plan, wanted: &Wanted, ours: &Ours) -> Result<Release, StoreError> {
         let project = match wanted.selected() {
             Some(selected) => wanted.project.only(|service| selected.contains(&service.name)),
             None => wanted.project.clone(),
         };
-        let services = services(engine, &project, &plan.relays).await?;
+        let services = services(engine, &project, &plan.relays, ours).await?;
         let (rollback_of, git) = match self.rollback_of.get(&plan.host) {
             Some((origin, git)) => (Some(*origin), git.clone()),
             None => (None, Git::read(&project.working_dir)),
@@ -87,12 +100,14 @@ async fn services(
     engine: &Docker,
     project: &Project,
     relays: &BTreeMap<String, Vec<u16>>,
+    ours: &Ours,
 ) -> Result<BTreeMap<String, ReleasedService>, StoreError> {
     let mut all = BTreeMap::new();
     for service in project.services.values() {
         let Ok(reference) = Reference::parse(&service.image) else { continue };
         let Some(facts) = engine.image_facts(&reference.familiar()).await? else { continue };
-        let image = ReleasedImage { reference, id: facts.id, layers: facts.layers, architecture: facts.architecture };
+        let (loaded, architecture) = (ours.contains(&facts.id), facts.architecture);
+        let image = ReleasedImage { reference, id: facts.id, layers: facts.layers, architecture, loaded };
         let config_hash = Fingerprint::of(project, service, relays.contains_key(&service.name)).hash;
         all.insert(service.name.clone(), ReleasedService { config_hash, image });
     }

@@ -18,7 +18,7 @@ use super::exit_status::ExitStatus;
 use super::failure::{Failure, Failures};
 use super::helper::Helper;
 use super::interrupt;
-use super::prepare::{Wanted, Work, default_cache};
+use super::prepare::{Wanted, Work, default_cache, lasting};
 use super::records::Record;
 use super::rollout::{Finished, Rollout, end};
 
@@ -35,7 +35,9 @@ pub(super) async fn run(
 }
 
 async fn roll_back(begun: &Begun, arguments: &Rollback, ui: Ui) -> Result<Vec<Finished>, Failures> {
-    let helper = Helper::find(&default_cache()).await?;
+    let cache = default_cache();
+    begun.ours.open(lasting(&cache));
+    let helper = Helper::find(&cache).await?;
     let prepared = interrupt::or_interrupted(&begun.interrupted, prepare(begun, arguments, &helper)).await;
     let Chosen { works, record, without } = prepared?;
     works.iter().for_each(|work| ui.say(render(&work.plan).trim_end()));

@@ -1,15 +1,15 @@
 //! The Docker Engine API through bollard.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bollard::errors::Error as ApiError;
 use bollard::models::{EndpointSettings, NetworkConnectRequest, VolumeCreateRequest};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, ImportImageOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
-    RemoveImageOptionsBuilder, RemoveVolumeOptionsBuilder, RenameContainerOptionsBuilder, StopContainerOptionsBuilder,
-    TagImageOptionsBuilder,
+    CreateContainerOptionsBuilder, ImportImageOptionsBuilder, ListImagesOptionsBuilder, LogsOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, RemoveVolumeOptionsBuilder,
+    RenameContainerOptionsBuilder, StopContainerOptionsBuilder, TagImageOptionsBuilder,
 };
 use bollard::{API_DEFAULT_VERSION, Docker as Api};
 use bytes::Bytes;
@@ -25,7 +25,7 @@ use super::questions::Questions;
 use super::transport::connect;
 use super::{
     ArchiveStream, ContainerSpec, ContainerStatus, Dialer, Engine, EngineError, ExecOutput, ExecStream, HelperSpec,
-    LogRequest, Output, create, exec, files, helper, observe,
+    LogRequest, Output, create, exec, files, helper, observe, says_not_unpacked,
 };
 
 /// A request that only asks or flips a switch.
@@ -139,18 +139,31 @@ impl Engine for Docker {
     }
 
     async fn image_facts(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
-        match self.quick.inspect_image(reference).await {
-            Ok(image) => Ok(Some(observe::image_facts(&image))),
-            Err(ApiError::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
-            Err(e) => Err(refused(format!("inspecting image {reference}"), e)),
+        let [answer] = self.questions.each([format!("/images/{reference}/json")]).await?;
+        match answer.read::<observe::Inspected>(&format!("inspecting image {reference}")) {
+            Ok(image) => Ok(Some(image.facts())),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
         }
+    }
+
+    async fn is_listed(&self, reference: &Reference, id: &str) -> Result<bool, EngineError> {
+        let filters = HashMap::from([("reference".to_owned(), vec![reference.familiar()])]);
+        let options = ListImagesOptionsBuilder::default().filters(&filters).build();
+        let images = self.quick.list_images(Some(options)).await;
+        let images = images.map_err(|e| refused("asking the engine for its images".into(), e))?;
+        Ok(images.iter().any(|image| image.id == id))
     }
 
     async fn load(&self, archive: ArchiveStream) -> Result<(), EngineError> {
         let options = ImportImageOptionsBuilder::default().quiet(true).build();
         let mut answers = self.bulk.import_image_stream(options, archive, None);
         while let Some(answer) = answers.next().await {
-            answer.map_err(|e| refused("loading images".into(), e))?;
+            let answer = answer.map_err(|e| refused("loading images".into(), e))?;
+            if let Some(message) = answer.stream.filter(|said| says_not_unpacked(said)) {
+                let (what, message) = ("loading images".into(), message.trim().to_owned());
+                return Err(EngineError::Refused { what, message, status: 0 });
+            }
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ use super::{
 
 use inner::{FakeContainer, Inner, Kind, refuse};
 pub(crate) use receiver::Fault;
-pub(crate) use store::Host;
+pub(crate) use store::{Host, Keeps};
 
 /// The engine. Every changing call is counted and written down.
 #[derive(Debug, Default)]
@@ -217,6 +217,10 @@ impl Engine for FakeEngine {
         Ok(self.host.image(reference))
     }
 
+    async fn is_listed(&self, reference: &Reference, id: &str) -> Result<bool, EngineError> {
+        Ok(self.host.lists(reference, id))
+    }
+
     async fn load(&self, mut archive: ArchiveStream) -> Result<(), EngineError> {
         let mut tarball = Vec::new();
         while let Some(piece) = archive.next().await {
@@ -240,7 +244,9 @@ impl Engine for FakeEngine {
     }
 
     async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
-        self.call(format!("remove volume {name}"), |_| Ok(())).await
+        self.call(format!("remove volume {name}"), |_| Ok(())).await?;
+        self.host.forget_parts();
+        Ok(())
     }
 
     async fn create_container(&self, spec: ContainerSpec<'_>) -> Result<String, EngineError> {
@@ -362,7 +368,9 @@ impl Engine for FakeEngine {
     }
 
     async fn untag(&self, reference: &str) -> Result<(), EngineError> {
-        self.call(format!("untag {reference}"), |_| Ok(())).await
+        self.call(format!("untag {reference}"), |_| Ok(())).await?;
+        self.host.forget(reference);
+        Ok(())
     }
 
     async fn follow(&self, id: &str) -> Result<Output, EngineError> {

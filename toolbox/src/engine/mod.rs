@@ -100,6 +100,11 @@ impl EngineError {
     }
 }
 
+/// An engine says so after a load, as if it were no error: Docker 28 where it could not unpack an image.
+pub fn says_not_unpacked(message: &str) -> bool {
+    message.contains("Error unpacking image")
+}
+
 /// What a container is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct ContainerSpec<'a> {
@@ -239,6 +244,8 @@ pub trait Engine: Send + Sync + 'static {
     fn observe(&self, project: &str) -> impl Future<Output = Result<EngineState, EngineError>> + Send;
     /// The facts of an image, `None` where the engine does not hold it.
     fn image_facts(&self, reference: &str) -> impl Future<Output = Result<Option<ImageFacts>, EngineError>> + Send;
+    /// An image of this name and id is among those that the engine lists.
+    fn is_listed(&self, reference: &Reference, id: &str) -> impl Future<Output = Result<bool, EngineError>> + Send;
     /// Loads a saved tarball. What it answers is not proof: inspect afterwards.
     fn load(&self, archive: ArchiveStream) -> impl Future<Output = Result<(), EngineError>> + Send;
     /// Creates the project's network with this key.

@@ -3,21 +3,23 @@
 //! Contract: reads only, in two rounds: one for what the engine lists, one for the details of the project's containers
 //! and of images. What vanishes between the two is left out, and what the scope does not need is not asked.
 
+mod image;
 mod relay;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bollard::models::{
-    ContainerInspectResponse, ContainerSummary, ImageInspect, ImageSummary, Network, PortSummaryTypeEnum,
+    ContainerInspectResponse, ContainerSummary, ImageSummary, Network, PortSummaryTypeEnum,
     RestartPolicy as ApiRestart, SystemInfo, SystemVersion, VolumeListResponse,
 };
 
 use crate::image::Reference;
 use crate::plan::{FIELDS_LABEL, HASH_LABEL, RELEASE_LABEL, ROLE_LABEL, SERVICE_LABEL};
-use crate::state::{EngineState, ImageFacts, Live, ObservedContainer, ObservedImage, Owned, Role, Scope, Store};
+use crate::state::{EngineState, Live, ObservedContainer, ObservedImage, Owned, Role, Scope, Store};
 
 use super::questions::{Answer, Questions, by_name};
 use super::{ContainerStatus, EngineError};
+pub(super) use image::Inspected;
 
 /// What the scope needs; of the project's containers also what can be changed while they exist.
 pub(super) async fn snapshot(questions: &Questions, scope: &Scope<'_>) -> Result<EngineState, EngineError> {
@@ -86,7 +88,8 @@ async fn details(
     });
     state.images = known.collect();
     for answer in unknown {
-        state.images.extend(unless_gone(answer.read("inspecting an image"))?.map(|image| observed_image(&image)));
+        let image: Option<Inspected> = unless_gone(answer.read("inspecting an image"))?;
+        state.images.extend(image.map(|image| image.observed()));
     }
     Ok(state)
 }
@@ -188,23 +191,9 @@ fn restart(policy: &ApiRestart) -> String {
     }
 }
 
-fn observed_image(image: &ImageInspect) -> ObservedImage {
-    ObservedImage { facts: image_facts(image), references: references(image.repo_tags.as_deref().unwrap_or_default()) }
-}
-
 /// Tags in full form.
 fn references(tags: &[String]) -> BTreeSet<String> {
     tags.iter().filter_map(|tag| Reference::parse(tag).ok()).map(|reference| reference.full()).collect()
-}
-
-/// The facts of an inspected image.
-pub(super) fn image_facts(image: &ImageInspect) -> ImageFacts {
-    let layers = image.root_fs.as_ref().and_then(|r| r.layers.as_ref());
-    let layers = layers.into_iter().flatten().filter_map(|l| l.parse().ok()).collect();
-    let id = image.id.clone().unwrap_or_default();
-    let created = image.created.as_ref().map(ToString::to_string);
-    ImageFacts::new(id, layers, created.as_deref(), &image.config)
-        .on(image.os.as_deref().unwrap_or_default(), image.architecture.as_deref().unwrap_or_default())
 }
 
 /// A container as the engine lists it.

@@ -21,6 +21,9 @@ const BLOCK: usize = 512;
 /// As much of an extension record as is looked at.
 const MAX_EXTENSION: usize = 64 * 1024;
 
+/// Entries that are looked at; a listing refuses more.
+const MOST_ENTRIES: usize = 65_536;
+
 /// What is known of the files of a tarball, by place and length of their content.
 pub type Arrivals = HashMap<(u64, u64), Arrived>;
 
@@ -119,7 +122,8 @@ impl Sifter {
         let mut header = Header::new_old();
         header.as_mut_bytes().copy_from_slice(&block);
         let is_end = block.iter().all(|byte| *byte == 0);
-        let Some(size) = header.entry_size().ok().filter(|_| !is_end) else { return State::Rest };
+        let ends = is_end || self.arrivals.len() >= MOST_ENTRIES;
+        let Some(size) = header.entry_size().ok().filter(|_| !ends) else { return State::Rest };
         let kind = header.entry_type();
         let keep = match kind {
             EntryType::XHeader if size <= MAX_EXTENSION as u64 => Keep::Extension(Vec::new()),

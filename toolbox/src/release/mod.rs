@@ -72,6 +72,9 @@ pub struct ReleasedImage {
     pub layers: Vec<DiffId>,
     /// The processor it is for, in Go's words.
     pub architecture: String,
+    /// On a containerd store: we loaded it, so that its layers are there under the names that our manifests use.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub loaded: bool,
 }
 
 /// Why a text is no release.

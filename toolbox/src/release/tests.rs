@@ -28,6 +28,7 @@ fn release(id: &str, project: Project) -> Release {
             id: format!("sha256:{id}"),
             layers: Vec::new(),
             architecture: "amd64".into(),
+            loaded: id.ends_with('7'),
         },
     };
     let services = project.services.iter().map(|(name, s)| (name.clone(), service(s))).collect();

@@ -35,6 +35,8 @@ pub struct EngineState {
     pub data_root: String,
     /// All images with their tags.
     pub images: Vec<ObservedImage>,
+    /// Ids of images of a containerd store that we loaded: their layers are there under the names that we use.
+    pub ours: BTreeSet<String>,
     /// All containers, those of other projects too.
     pub containers: Vec<ObservedContainer>,
     /// All networks by name.
@@ -61,6 +63,7 @@ impl EngineState {
             store: Store::Classic,
             data_root: "/var/lib/docker".into(),
             images: Vec::new(),
+            ours: BTreeSet::new(),
             containers: Vec::new(),
             networks: BTreeMap::new(),
             volumes: BTreeMap::new(),

@@ -113,6 +113,7 @@ async fn release(world: &World, day: u32) -> Release {
         id: facts.id,
         layers: facts.layers,
         architecture: facts.architecture,
+        loaded: false,
     };
     let service = ReleasedService { config_hash: "hash".into(), image };
     let services = BTreeMap::from([("web".to_owned(), service)]);

@@ -1,30 +1,28 @@
 //! Images sent to a machine with an engine of its own: the real program, sshd, engine and receiver.
 
-use std::fs::File;
-use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::fd::AsFd as _;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-
 use crate::engine::archive_with;
-use crate::machine::{Machine, READY};
+use crate::line::Line;
+use crate::machine::{Kind, Machine, Make, READY};
 use crate::project::Project;
 
 /// A machine, and tarballs for it.
-struct Setting {
-    machine: Machine,
-    project: Project,
-    image: String,
+pub(crate) struct Setting {
+    pub(crate) machine: Machine,
+    pub(crate) project: Project,
+    pub(crate) image: String,
 }
 
 /// Bytes that do not compress.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+pub(crate) fn noise(length: usize) -> Vec<u8> {
+    noise_of(0, length)
+}
+
+/// The same, unlike that of another seed.
+pub(crate) fn noise_of(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ seed;
     let mut next = || {
         state ^= state << 13;
         state ^= state >> 7;
@@ -36,27 +34,37 @@ fn noise(length: usize) -> Vec<u8> {
 
 impl Setting {
     fn new(test: &str) -> Option<Self> {
-        let machine = Machine::start(test, &READY)?;
+        Self::on(test, Make::Own)
+    }
+
+    /// On a machine with this engine.
+    pub(crate) fn on(test: &str, make: Make) -> Option<Self> {
+        Self::of(test, &Kind { make, ..READY })
+    }
+
+    /// On such a machine.
+    pub(crate) fn of(test: &str, kind: &Kind) -> Option<Self> {
+        let machine = Machine::start(test, kind)?;
         let project = Project::on(test, &machine);
         let image = format!("{}:latest", project.name);
         Some(Self { machine, project, image })
     }
 
-    /// Saves the image with this in its upper layer.
-    fn saves(&self, content: &[u8]) {
+    /// Saves the image with this in the file `/data` of its upper layer.
+    pub(crate) fn saves(&self, content: &[u8]) {
         std::fs::write(self.project.path("images.tar"), archive_with(&self.image, &[("data", content)])).unwrap();
     }
 
-    fn arguments<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
+    pub(crate) fn arguments<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
         [&["push", "--images", "images.tar", &self.image], more].concat()
     }
 
-    fn push(&self) -> crate::project::Run {
+    pub(crate) fn push(&self) -> crate::project::Run {
         self.project.toolbox(&self.arguments(&[]))
     }
 
     /// Where there is a spool, images go through a receiver, also on a line as short as this one.
-    fn with_spool(self) -> Self {
+    pub(crate) fn with_spool(self) -> Self {
         self.machine.engine().docker(&["volume", "create", "toolbox.spool"]);
         self
     }
@@ -79,7 +87,7 @@ impl Setting {
 
     /// The machine has the image and nothing else of ours but the helper's.
     #[track_caller]
-    fn is_whole(&self) {
+    pub(crate) fn is_whole(&self) {
         let engine = self.machine.engine();
         assert_eq!(engine.docker(&["ps", "--all", "--quiet"]), "");
         assert_eq!(engine.docker(&["volume", "ls", "--quiet"]), "");
@@ -88,7 +96,7 @@ impl Setting {
 
     /// The image is whole: it runs, and every byte of it can be read.
     #[track_caller]
-    fn runs(&self) {
+    pub(crate) fn runs(&self) {
         let engine = self.machine.engine();
         assert_eq!(engine.docker(&["run", "--rm", &self.image, "say", "here"]), "here");
         let saved = engine.docker(&["image", "inspect", "--format", "{{len .RootFS.Layers}}", &self.image]);
@@ -138,61 +146,12 @@ fn over_a_long_line_images_go_through_several_connections_by_themselves() {
     let Some(setting) = Setting::new("push-far") else {
         return;
     };
-    let connections = long_line(&setting.machine, 2222);
-    let known = setting.machine.known_hosts().replace("127.0.0.1", "[127.0.0.1]:2222");
-    setting.project.write("known_hosts", &known);
-    setting.project.host("root", 2222, "");
+    let line = Line::lay_long(&setting.machine, &setting.project);
     setting.saves(&noise(24 << 20));
     setting.push().exits(0);
     setting.is_whole();
     // One for control, and four for images.
-    assert_eq!(connections.load(Ordering::SeqCst), 5);
-}
-
-/// How long a packet is under way on a long line.
-const DELAY: Duration = Duration::from_millis(6);
-
-/// A port of the machine that leads to its sshd, far away; the connections through it are counted.
-fn long_line(machine: &Machine, port: u16) -> Arc<AtomicUsize> {
-    let namespace = File::open(machine.namespace()).unwrap();
-    let (count, counted) = (Arc::new(AtomicUsize::new(0)), mpsc::channel());
-    let (seen, listening) = (Arc::clone(&count), counted.0);
-    std::thread::spawn(move || {
-        // Of this thread, and of those that it starts.
-        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
-        listening.send(()).unwrap();
-        for near in listener.incoming().map_while(Result::ok) {
-            seen.fetch_add(1, Ordering::SeqCst);
-            let far = TcpStream::connect(("127.0.0.1", 22)).unwrap();
-            delay(near.try_clone().unwrap(), far.try_clone().unwrap());
-            delay(far, near);
-        }
-    });
-    counted.1.recv().unwrap();
-    count
-}
-
-/// Passes bytes on, each a while after it came, however many are under way.
-fn delay(mut from: TcpStream, mut to: TcpStream) {
-    let (sender, receiver) = mpsc::channel::<(Instant, Vec<u8>)>();
-    std::thread::spawn(move || {
-        let mut bytes = vec![0; 64 * 1024];
-        while let Ok(read @ 1..) = from.read(&mut bytes) {
-            if sender.send((Instant::now() + DELAY, bytes[..read].to_vec())).is_err() {
-                return;
-            }
-        }
-    });
-    std::thread::spawn(move || {
-        for (due, bytes) in receiver {
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            if to.write_all(&bytes).is_err() {
-                break;
-            }
-        }
-        let _ = to.shutdown(Shutdown::Both);
-    });
+    assert_eq!(line.connections(), 5);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod choice;
 mod delta;
 mod lanes;
 mod progress;
+mod proof;
 mod receiver;
 mod session;
 mod shipment;
@@ -17,15 +18,17 @@ use std::sync::Arc;
 use toolbox_wire::ErrorKind;
 
 use crate::engine::{Engine, EngineError, ExecStream};
-use crate::image::{ArchivedImage, DiffId, Expected, PartialArchive, ReadAt, Reference};
+use crate::image::{ArchivedImage, DiffId, PartialArchive, ReadAt, Reference};
 use crate::plan::human_bytes;
 use crate::state::ObservedImage;
 
 use super::event::{Events, What};
+use super::ours::Ours;
 use super::source::{SourceError, find};
 
 use choice::{Candidate, Situation};
 use progress::Progress;
+use proof::{check_all, without_halves};
 use receiver::{Delivered, Delivery, Receiver};
 use session::Broken;
 pub use shipment::Shipment;
@@ -80,6 +83,15 @@ impl PushError {
         }
     }
 
+    /// Something was loaded, or might have been, and the engine can be asked about it.
+    fn engine_answered(&self) -> bool {
+        match self {
+            Self::Engine(error) => !matches!(error, EngineError::Unreachable { .. }),
+            Self::Load { .. } | Self::NoSpace { .. } => true,
+            Self::NotInArchive { .. } | Self::Source(_) | Self::Cut { .. } => false,
+        }
+    }
+
     /// The engine was reached, had room, and did not make of it what was sent: that it lacks a layer may be the reason.
     pub fn may_lack_layers(&self) -> bool {
         match self {
@@ -126,6 +138,8 @@ pub struct Push<'a, R> {
     pub helper: Option<(&'a Reference, &'a Arc<Shipment<R>>)>,
     /// What the host holds, as far as it is known.
     pub images: &'a [ObservedImage],
+    /// Where it is noted what a containerd store holds of us.
+    pub ours: &'a Ours,
 }
 
 /// Sends images of one archive, and checks what the engine made of them; where that is not what was sent, sends
@@ -140,13 +154,16 @@ pub async fn push<E: Engine, R: ReadAt + Send + Sync + 'static>(
     events: &Events,
 ) -> Result<(), PushError> {
     let partial = push.held.values().any(|h| *h > 0);
-    let sent = send_and_check(engine, route, push, events).await;
+    let sent = without_halves(engine, push, send_and_check(engine, route, push, events)).await;
     match sent {
         Err(error) if partial && push.shipment.archive().is_whole() && error.may_lack_layers() => {
             events.send(What::Note(format!("sending everything: {error}")));
             let held = push.held.keys().map(|r| (r.clone(), 0)).collect();
             let archive = compose(push.shipment, &held)?;
-            stream_and_check(engine, push, &archive, events).await
+            without_halves(engine, push, stream_and_check(engine, push, &archive, events)).await?;
+            // What a receiver was to load in part.
+            receiver::forget_spool(engine).await;
+            Ok(())
         }
         sent => sent,
     }
@@ -199,16 +216,6 @@ async fn stream_and_check<E: Engine, R: ReadAt + Send + Sync + 'static>(
     let progress = Progress::new(archive, archive.size(), events.clone());
     engine.load(stream::stream(push.shipment, archive, engine.api_version(), progress)).await?;
     check_all(engine, push).await
-}
-
-async fn check_all<E: Engine, R: ReadAt + Send + Sync + 'static>(
-    engine: &E,
-    push: &Push<'_, R>,
-) -> Result<(), PushError> {
-    for reference in push.held.keys() {
-        check(engine, image(push.shipment, reference)?, reference).await?;
-    }
-    Ok(())
 }
 
 /// The way through a receiver.
@@ -272,7 +279,7 @@ impl<E: Engine, W: Route, R: ReadAt + Send + Sync + 'static> Receiving<'_, E, W,
             return Ok(());
         }
         let held = BTreeMap::from([(reference.clone(), 0)]);
-        let push = Push { shipment, held: &held, helper: None, images: &[] };
+        let push = Push { shipment, held: &held, helper: None, images: &[], ours: self.push.ours };
         let archive = compose(shipment, &held)?;
         stream_and_check(self.engine, &push, &archive, self.events).await
     }
@@ -334,14 +341,4 @@ fn image<'a, R: ReadAt + Send + Sync + 'static>(
 ) -> Result<&'a ArchivedImage, PushError> {
     let found = find(shipment.archive(), reference);
     found.ok_or_else(|| PushError::NotInArchive { reference: reference.familiar() })
-}
-
-/// The engine's answer to a load proves nothing: ask it for the image.
-async fn check<E: Engine>(engine: &E, image: &ArchivedImage, reference: &Reference) -> Result<(), PushError> {
-    let not_loaded = |problem: String| EngineError::NotLoaded { reference: reference.familiar(), problem };
-    let Some(facts) = engine.image_facts(&reference.familiar()).await? else {
-        return Err(not_loaded("it is not there".into()).into());
-    };
-    Expected::of(image).check(&facts.id, &facts.layers).map_err(|e| not_loaded(e.to_string()))?;
-    Ok(())
 }

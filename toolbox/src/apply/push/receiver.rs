@@ -14,7 +14,7 @@ use toolbox_wire::{
     VERSION, unpack,
 };
 
-use crate::engine::{Engine, EngineError, HelperSpec, Receives};
+use crate::engine::{Engine, EngineError, HelperSpec, Receives, says_not_unpacked};
 use crate::image::{ArchivedLayer, Content, Digest, PartialArchive, ReadAt};
 use crate::plan::ROLE_LABEL;
 
@@ -206,7 +206,10 @@ impl<'a, E: Engine, W: Route> Receiver<'a, E, W> {
     async fn load(&self, control: &mut Session, archive: &PartialArchive) -> Result<(), Broken> {
         let entries = archive.entries().map(|(path, content)| entry(path, content)).collect();
         match control.ask(&Request::Load { entries, size: archive.size() }).await? {
-            Reply::Loaded { .. } => Ok(()),
+            Reply::Loaded { messages } => match messages.into_iter().find(|said| says_not_unpacked(said)) {
+                Some(text) => Err(Broken::Refused { kind: ErrorKind::Engine, text, diff_id: None }),
+                None => Ok(()),
+            },
             other => Err(strange(&other)),
         }
     }

@@ -1,11 +1,12 @@
 //! One host's way through its plan.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
 use crate::apply::{
-    ApplyError, Containers, Events, HostRoute, HostSession, Interrupt, Lock, Options, Push, What, acquire, verify,
+    ApplyError, Containers, Events, HostRoute, HostSession, Interrupt, Lock, Options, Ours, Push, What, acquire, verify,
 };
 use crate::engine::Docker;
 use crate::image::Reference;
@@ -35,6 +36,7 @@ pub(super) struct HostRun<'a> {
     plan: Plan,
     /// What the host held when it was looked at last.
     images: Vec<ObservedImage>,
+    ours: Arc<Ours>,
 }
 
 impl<'a> HostRun<'a> {
@@ -47,7 +49,8 @@ impl<'a> HostRun<'a> {
         plan: Plan,
     ) -> Self {
         let events = Events::new(&plan.host, begun.events.clone());
-        Self { rollout, permits, interrupt: begun.interrupted.clone(), events, ui, wanted, plan, images: Vec::new() }
+        let (interrupt, ours) = (begun.interrupted.clone(), Arc::clone(&begun.ours));
+        Self { rollout, permits, interrupt, events, ui, wanted, plan, images: Vec::new(), ours }
     }
 
     /// `turn` comes when the host before has its lock: two deploys never wait for each other.
@@ -96,7 +99,7 @@ impl<'a> HostRun<'a> {
         drop(turn.pass_on);
         self.look_again(session).await?;
         self.push(session, &|reference| *reference != helper).await?;
-        let pinned = self.rollout.record.pin(engine, &self.plan, &self.wanted).await;
+        let pinned = self.rollout.record.pin(engine, &self.plan, &self.wanted, &self.ours).await;
         pinned.map_err(|e| self.failed(untouched, &e, e.hint()))?;
         Ok(lock)
     }
@@ -165,7 +168,8 @@ impl<'a> HostRun<'a> {
                 continue;
             }
             let helper = of_helper.filter(|_| !here.contains_key(helper)).map(|shipment| (helper, shipment));
-            let sending = Push { shipment, held: &here, helper, images: &self.images };
+            let (images, ours) = (&self.images, session.ours());
+            let sending = Push { shipment, held: &here, helper, images, ours };
             let names: Vec<String> = here.keys().map(Reference::familiar).collect();
             let label = format!("push {}", names.join(", "));
             let sent = self.events.step(&label, supply.send(engine, &route, &sending, &self.events)).await;
@@ -272,7 +276,7 @@ impl<'a> HostRun<'a> {
     /// The new containers work: the release is put on record. While what was replaced is still there, the next run has
     /// something to do, and so puts on record what this one could not.
     async fn finish(&self, containers: Containers<'_, Docker>, engine: &Docker) -> Ended {
-        let recorded = self.rollout.record.keep(engine, &self.plan, &self.wanted).await;
+        let recorded = self.rollout.record.keep(engine, &self.plan, &self.wanted, &self.ours).await;
         self.let_go(containers).await;
         match recorded {
             Ok(()) => (Outcome::Ok, None),

@@ -21,9 +21,23 @@ pub(crate) struct Host {
     pub(super) arrived: Notify,
 }
 
+/// How it keeps images, and what it makes of one whose layers are neither sent nor held.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    /// A graph driver, which refuses it.
+    #[default]
+    Classic,
+    /// containerd's store of Docker 26: it is there, and not listed.
+    Unlisted,
+    /// That of Docker 28: it is there, without layers.
+    Hollow,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct State {
+    keeps: Keeps,
     images: BTreeMap<String, ImageFacts>,
+    unlisted: BTreeSet<String>,
     pub(super) layers: BTreeMap<DiffId, Vec<u8>>,
     pub(super) parts: BTreeMap<DiffId, Spooled>,
     pub(super) bases: BTreeMap<DiffId, Vec<u8>>,
@@ -59,6 +73,29 @@ impl Spooled {
 impl Host {
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
+    }
+
+    /// From now on it keeps images so.
+    pub(crate) fn keeps(&self, keeps: Keeps) {
+        self.state().keeps = keeps;
+    }
+
+    /// Somebody removes a layer.
+    pub(crate) fn loses(&self, layer: &[u8]) {
+        self.state().layers.remove(&Digest::of(layer).into());
+    }
+
+    pub(super) fn lists(&self, reference: &Reference, id: &str) -> bool {
+        let state = self.state();
+        state.images.get(&reference.full()).is_some_and(|image| image.id == id) && !state.unlisted.contains(id)
+    }
+
+    pub(super) fn forget_parts(&self) {
+        self.state().parts.clear();
+    }
+
+    pub(super) fn forget(&self, reference: &str) {
+        self.state().images.remove(reference);
     }
 
     /// What receivers do wrong.
@@ -112,15 +149,17 @@ impl Host {
         self.state().images.get(&full).cloned()
     }
 
-    /// Takes a tarball as an engine with a graph driver does.
+    /// Takes a tarball as an engine does.
     pub(super) fn load(&self, tarball: &[u8]) -> Result<(), String> {
         let files = files(tarball)?;
         let manifest: Value = serde_json::from_slice(files.get("manifest.json").ok_or("no manifest")?).unwrap();
         let mut state = self.state();
+        let keeps = state.keeps;
         for image in manifest.as_array().unwrap() {
             let config = &files[image["Config"].as_str().unwrap()];
             let parsed: Value = serde_json::from_slice(config).unwrap();
             let layers: Vec<DiffId> = serde_json::from_value(parsed["rootfs"]["diff_ids"].clone()).unwrap();
+            let mut is_whole = true;
             for (diff_id, path) in layers.iter().zip(image["Layers"].as_array().unwrap()) {
                 match files.get(path.as_str().unwrap()) {
                     Some(content) if Digest::of(content) == diff_id.digest() => {
@@ -128,17 +167,35 @@ impl Host {
                     }
                     Some(_) => return Err(format!("{path} is not {diff_id}")),
                     None if state.layers.contains_key(diff_id) => {}
-                    None => return Err(format!("open {path}: no such file or directory")),
+                    None if keeps == Keeps::Classic => return Err(format!("open {path}: no such file or directory")),
+                    None => is_whole = false,
                 }
             }
-            let facts = ImageFacts::new(Digest::of(config).to_string(), layers, None, &parsed["config"]);
+            let mut facts = ImageFacts::new(Digest::of(config).to_string(), layers, None, &parsed["config"]);
             for tag in image["RepoTags"].as_array().unwrap() {
                 let full = tag.as_str().unwrap().parse::<Reference>().unwrap().full();
+                if keeps != Keeps::Classic {
+                    facts.id = manifest_digest(&files, &full);
+                    state.unlisted.remove(&facts.id);
+                }
+                match keeps {
+                    Keeps::Unlisted if !is_whole => drop(state.unlisted.insert(facts.id.clone())),
+                    Keeps::Hollow if !is_whole => facts.layers.clear(),
+                    _ => {}
+                }
                 state.images.insert(full, facts.clone());
             }
         }
         Ok(())
     }
+}
+
+/// The manifest that `index.json` names so.
+fn manifest_digest(files: &BTreeMap<String, Vec<u8>>, full: &str) -> String {
+    let index: Value = serde_json::from_slice(&files["index.json"]).unwrap();
+    let named = |manifest: &&Value| manifest["annotations"]["io.containerd.image.name"] == full;
+    let manifest = index["manifests"].as_array().unwrap().iter().find(named);
+    manifest.unwrap()["digest"].as_str().unwrap().to_owned()
 }
 
 /// What was sent in members or frames.

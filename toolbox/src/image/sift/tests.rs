@@ -123,3 +123,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn of_endless_entries_no_more_are_noted_than_an_image_can_have() {
+    let mut header = Header::new_ustar();
+    header.set_path("file").unwrap();
+    header.set_size(0);
+    header.set_cksum();
+    let mut sifter = Sifter::new(tempfile::tempfile().unwrap(), BTreeSet::new());
+    let thousand = header.as_bytes().repeat(1000);
+    (0..70).for_each(|_| sifter.write_all(&thousand).unwrap());
+    let (file, arrivals) = sifter.finish().unwrap();
+    assert_eq!((file.size().unwrap(), arrivals.len()), (70 * 512_000, MOST_ENTRIES));
+}

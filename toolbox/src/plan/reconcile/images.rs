@@ -6,7 +6,7 @@ use crate::compose::Service;
 use crate::image::{ChainId, DiffId, Reference, held_chains, held_prefix};
 use crate::plan::cause::Cause;
 use crate::plan::operation::{Action, Operation};
-use crate::state::{EngineState, ImageFacts, ObservedContainer, Store};
+use crate::state::{EngineState, ImageFacts, ObservedContainer, ObservedImage, Store};
 
 use super::{DesiredImage, Run, op};
 
@@ -75,12 +75,14 @@ pub(super) fn image_operation(
     Some(op(action, cause))
 }
 
-/// On a containerd store a layer counts only where its blob is one that we sent, which a snapshot cannot tell yet.
+/// On a containerd store a layer counts only where its blob is one that we sent.
 fn held_by(engine: &EngineState) -> BTreeSet<ChainId> {
-    if engine.store != Store::Classic {
-        return BTreeSet::new();
-    }
-    held_chains(engine.images.iter().map(|i| i.facts.layers.as_slice()))
+    let counts = |image: &&ObservedImage| match engine.store {
+        Store::Classic => true,
+        Store::Containerd => engine.ours.contains(&image.facts.id),
+        Store::Unknown => false,
+    };
+    held_chains(engine.images.iter().filter(counts).map(|image| image.facts.layers.as_slice()))
 }
 
 fn shown_id(id: &str) -> String {

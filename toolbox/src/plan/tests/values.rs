@@ -128,8 +128,12 @@ fn layers_count_as_held_on_a_containerd_store_only_when_we_sent_them() {
     world.build(&project);
     let before = image("a", "before", &serde_json::json!({}));
     world.take_in(&before.reference, &before.facts);
-    for (store, expected) in [(Store::Classic, 1), (Store::Containerd, 0)] {
+    let ours = [before.facts.id.clone()];
+    for (store, ours, expected) in
+        [(Store::Classic, &[][..], 1), (Store::Containerd, &[], 0), (Store::Containerd, &ours, 1)]
+    {
         world.state.store = store;
+        world.state.ours = ours.iter().cloned().collect();
         let plan = planned(&world, &project);
         let held = plan.operations.iter().find_map(|o| match &o.action {
             Action::PushImage { held_layers, .. } => Some(*held_layers),

@@ -1,5 +1,7 @@
 //! Pushes against an engine in memory whose receivers fail.
 
+mod stores;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -69,8 +71,12 @@ struct World {
     name: Reference,
     shipment: Arc<Shipment<Vec<u8>>>,
     layers: Vec<Vec<u8>>,
-    helper: Arc<Shipment<Vec<u8>>>,
+    /// Without one there is only the plain way.
+    helper: Option<Arc<Shipment<Vec<u8>>>>,
     images: Vec<ObservedImage>,
+    /// Layers that it was seen to hold.
+    held: usize,
+    ours: Ours,
     events: Events,
     seen: UnboundedReceiver<Event>,
 }
@@ -80,16 +86,18 @@ impl World {
         let (sender, seen) = unbounded_channel();
         let slices: Vec<&[u8]> = layers.iter().map(Vec::as_slice).collect();
         let (name, shipment) = ("shop:1".parse().unwrap(), shipment("shop:1", &slices));
-        let helper = self::shipment(HELPER, &[b"helper"]);
+        let helper = Some(self::shipment(HELPER, &[b"helper"]));
         let (engine, images, events) = (FakeEngine::default(), Vec::new(), Events::new("h", sender));
-        Self { engine, name, shipment, layers, helper, images, events, seen }
+        let ours = Ours::default();
+        Self { engine, name, shipment, layers, helper, images, held: 0, ours, events, seen }
     }
 
     async fn push(&self) -> Result<(), PushError> {
-        let helper: Reference = HELPER.parse().unwrap();
-        let held = BTreeMap::from([(self.name.clone(), 0)]);
-        let sending =
-            Push { shipment: &self.shipment, held: &held, helper: Some((&helper, &self.helper)), images: &self.images };
+        let name: Reference = HELPER.parse().unwrap();
+        let helper = self.helper.as_ref().map(|shipment| (&name, shipment));
+        let held = BTreeMap::from([(self.name.clone(), self.held)]);
+        let (shipment, images, ours) = (&self.shipment, &self.images, &self.ours);
+        let sending = Push { shipment, held: &held, helper, images, ours };
         push(&self.engine, &Near(&self.engine), &sending, &self.events).await
     }
 

@@ -131,6 +131,32 @@ fn entries_are_bounded() {
     assert!(matches!(error, ArchiveError::TooManyEntries { limit: 10 }));
 }
 
+/// A tar of so many empty files, each with another name.
+#[derive(Debug)]
+struct Entries(u64);
+
+impl ReadAt for Entries {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let (entry, within) = (offset / 512, (offset % 512) as usize);
+        let mut header = tar::Header::new_ustar();
+        header.set_path(format!("files/{entry}"))?;
+        header.set_size(0);
+        header.set_cksum();
+        let bytes = if entry < self.0 { &header.as_bytes()[within..] } else { &[] };
+        io::Read::read(&mut &*bytes, buffer)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0 * 512)
+    }
+}
+
+#[test]
+fn of_a_million_entries_no_more_are_read_than_an_image_can_have() {
+    let error = Archive::open(Entries(1_000_000)).unwrap_err();
+    assert!(matches!(error, ArchiveError::TooManyEntries { limit: 65_536 }), "{error}");
+}
+
 #[test]
 fn names_are_bounded() {
     let mut builder = tar::Builder::new(Vec::new());

@@ -1,0 +1,156 @@
+//! A line to a machine's sshd that is long, stops or breaks when a test wants it.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::AsFd as _;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, mpsc};
+use std::time::{Duration, Instant};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::machine::Machine;
+use crate::project::Project;
+
+/// Where it begins, on the machine.
+const PORT: u16 = 2222;
+/// How long a packet is under way on a long line: longer than what counts as near.
+const LONG: Duration = Duration::from_millis(6);
+
+/// The line. The first connection of a run, which is the one for control, neither stops nor breaks.
+pub(crate) struct Line(Arc<Shared>);
+
+struct Shared {
+    delay: Duration,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    connections: usize,
+    /// Bytes that went to the host through all but the first connection.
+    sent: usize,
+    stop_at: usize,
+    cut_at: usize,
+}
+
+impl Line {
+    /// Lays it, and leads the project's host through it.
+    pub(crate) fn lay(machine: &Machine, project: &Project) -> Self {
+        Self::of(machine, project, Duration::ZERO)
+    }
+
+    /// The same with a round trip that makes the host far.
+    pub(crate) fn lay_long(machine: &Machine, project: &Project) -> Self {
+        Self::of(machine, project, LONG)
+    }
+
+    fn of(machine: &Machine, project: &Project, delay: Duration) -> Self {
+        let state = Mutex::new(State { connections: 0, sent: 0, stop_at: usize::MAX, cut_at: usize::MAX });
+        let shared = Arc::new(Shared { delay, state, changed: Condvar::new() });
+        let (namespace, of_thread) = (File::open(machine.namespace()).unwrap(), Arc::clone(&shared));
+        let (listening, listens) = mpsc::channel();
+        std::thread::spawn(move || {
+            // Of this thread, and of those that it starts.
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            let listener = TcpListener::bind(("127.0.0.1", PORT)).unwrap();
+            listening.send(()).unwrap();
+            listener.incoming().map_while(Result::ok).for_each(|near| carry(&of_thread, near));
+        });
+        listens.recv().unwrap();
+        let known = machine.known_hosts().replace("127.0.0.1", &format!("[127.0.0.1]:{PORT}"));
+        project.write("known_hosts", &known);
+        project.host("root", PORT, "");
+        Self(shared)
+    }
+
+    /// Connections so far, or since it was to stop or break.
+    pub(crate) fn connections(&self) -> usize {
+        self.0.state().connections
+    }
+
+    /// From here on nothing passes after so many bytes, until [`Self::goes_on`].
+    pub(crate) fn stops_after(&self, bytes: usize) {
+        let mut state = self.0.state();
+        (state.connections, state.sent, state.stop_at) = (0, 0, bytes);
+    }
+
+    /// Waits until it has stopped.
+    pub(crate) fn has_stopped(&self) {
+        let waited = self.0.changed.wait_timeout_while(self.0.state(), Duration::from_secs(60), |s| s.sent < s.stop_at);
+        assert!(!waited.unwrap().1.timed_out(), "the line was not used");
+    }
+
+    /// Ends what was begun by [`Self::stops_after`] and [`Self::breaks_after`].
+    pub(crate) fn goes_on(&self) {
+        let mut state = self.0.state();
+        (state.stop_at, state.cut_at) = (usize::MAX, usize::MAX);
+        drop(state);
+        self.0.changed.notify_all();
+    }
+
+    /// From here on every connection breaks after so many bytes in all, until [`Self::goes_on`].
+    pub(crate) fn breaks_after(&self, bytes: usize) {
+        let mut state = self.0.state();
+        (state.connections, state.sent, state.cut_at) = (0, 0, bytes);
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// So many bytes may pass; false where the line breaks.
+    fn passes(&self, connection: usize, bytes: usize) -> bool {
+        let mut state = self.state();
+        if connection > 1 {
+            state.sent += bytes;
+        }
+        self.changed.notify_all();
+        let state = self.changed.wait_while(state, |s| connection > 1 && s.sent >= s.stop_at).unwrap();
+        connection == 1 || state.sent < state.cut_at
+    }
+}
+
+fn carry(shared: &Arc<Shared>, near: TcpStream) {
+    let connection = {
+        let mut state = shared.state();
+        state.connections += 1;
+        state.connections
+    };
+    let far = TcpStream::connect(("127.0.0.1", 22)).unwrap();
+    let ends = [(near.try_clone().unwrap(), far.try_clone().unwrap(), true), (far, near, false)];
+    for (from, to, is_counted) in ends {
+        let shared = Arc::clone(shared);
+        let delay = shared.delay;
+        pass_on(from, to, delay, move |bytes| !is_counted || shared.passes(connection, bytes));
+    }
+}
+
+/// Passes bytes on, each a while after it came, however many are under way.
+fn pass_on(mut from: TcpStream, mut to: TcpStream, delay: Duration, passes: impl Fn(usize) -> bool + Send + 'static) {
+    let (sender, receiver) = mpsc::channel::<(Instant, Vec<u8>)>();
+    let other = from.try_clone().unwrap();
+    std::thread::spawn(move || {
+        let mut bytes = vec![0; 64 * 1024];
+        while let Ok(read @ 1..) = from.read(&mut bytes) {
+            if sender.send((Instant::now() + delay, bytes[..read].to_vec())).is_err() {
+                return;
+            }
+        }
+    });
+    std::thread::spawn(move || {
+        for (due, bytes) in receiver {
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            if !passes(bytes.len()) {
+                let _ = other.shutdown(Shutdown::Both);
+                break;
+            }
+            if to.write_all(&bytes).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Both);
+    });
+}
