@@ -18,7 +18,7 @@ use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use crate::compose::Project;
 use crate::image::Reference;
 use crate::plan::volume_labels;
-use crate::state::{EngineState, ImageFacts, Scope};
+use crate::state::{EngineState, ImageFacts, ObservedImage, Scope};
 
 use super::hijack::Hijack;
 use super::questions::Questions;
@@ -80,6 +80,14 @@ impl Docker {
     /// [`EngineError`].
     pub async fn look(&self, scope: &Scope<'_>) -> Result<EngineState, EngineError> {
         observe::snapshot(&self.questions, scope).await
+    }
+
+    /// Every image, those without a name too.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn images(&self) -> Result<Vec<ObservedImage>, EngineError> {
+        observe::images(&self.questions).await
     }
 
     /// The same engine, reached another way for everything but snapshots.

@@ -94,6 +94,19 @@ async fn details(
     Ok(state)
 }
 
+/// Every image that the engine holds, those without a name too.
+pub(super) async fn images(questions: &Questions) -> Result<Vec<ObservedImage>, EngineError> {
+    let [images] = questions.each(["/images/json?all=true".into()]).await?;
+    let images: Vec<ImageSummary> = images.read("asking the engine for its images")?;
+    let paths: Vec<String> = images.iter().map(|image| format!("/images/{}/json", image.id)).collect();
+    let mut all = Vec::new();
+    for answer in questions.ask(&paths).await? {
+        let image: Option<Inspected> = unless_gone(answer.read("inspecting an image"))?;
+        all.extend(image.map(|image| image.observed()));
+    }
+    Ok(all)
+}
+
 fn nobody_asked() -> EngineState {
     EngineState { store: Store::Unknown, ..EngineState::empty() }
 }

@@ -7,6 +7,7 @@ mod cause;
 mod fingerprint;
 mod labels;
 mod names;
+mod older;
 mod operation;
 mod order;
 mod prune;
@@ -26,6 +27,7 @@ pub use labels::{
 pub use names::{
     container_name, hook_name, is_in_charge, keeper_name, numbered_name, parked_name, relay_name, staged_name,
 };
+pub use older::{Older, older};
 pub use operation::{Action, Downtime, Operation, Plan, Replacement, When, shown_hook};
 pub use order::Rollout;
 pub use prune::{Prune, Thing, Unused, prune};

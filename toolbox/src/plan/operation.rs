@@ -51,6 +51,12 @@ impl Plan {
         sizes.sum()
     }
 
+    /// Some layer to send may be made out of an older one that the host holds.
+    pub fn may_send_less(&self) -> bool {
+        let mut actions = self.operations.iter().map(|o| &o.action);
+        actions.any(|action| matches!(action, Action::PushImage { changed, .. } if !changed.is_empty()))
+    }
+
     /// Images that have to be sent.
     pub fn pushes(&self) -> impl Iterator<Item = &Reference> {
         self.operations.iter().filter_map(|o| match &o.action {
@@ -89,6 +95,9 @@ pub enum Action {
         layers: usize,
         /// Uncompressed bytes of the layers to send; absent until the image was read.
         bytes: Option<u64>,
+        /// The layers to send of which the host holds an older version, counted from 1 at the bottom.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        changed: Vec<usize>,
     },
     /// Create a network.
     CreateNetwork {

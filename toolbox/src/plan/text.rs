@@ -43,6 +43,7 @@ fn closing(plan: &Plan) -> String {
     };
     match plan.bytes_to_send() {
         0 => count,
+        send if plan.may_send_less() => format!("{count}, {} or less to send", bytes(send)),
         send => format!("{count}, {} to send", bytes(send)),
     }
 }
@@ -56,9 +57,9 @@ fn what(plan: &Plan, action: &Action) -> String {
     match action {
         Action::InstallEngine => "+ install Docker from the host's own package archive".into(),
         Action::StartEngine => "+ start Docker".into(),
-        Action::PushImage { reference, held_layers, layers, bytes } => {
+        Action::PushImage { reference, held_layers, layers, bytes, changed } => {
             let send = layers - held_layers;
-            let size = bytes.map_or_else(String::new, |b| format!(", {}", self::bytes(b)));
+            let size = bytes.map_or_else(String::new, |b| format!(", {}{}", self::bytes(b), or_less(changed)));
             format!("> push image {}: {send} of {layers} layers{size}", reference.familiar())
         }
         Action::CreateNetwork { name, .. } => format!("+ create network {name}"),
@@ -95,6 +96,15 @@ fn what(plan: &Plan, action: &Action) -> String {
         Action::RemoveNetwork { name } => format!("- remove network {name}"),
         Action::RemoveVolume { name } => format!("- remove volume {name} and what it holds"),
         Action::RemovePin { reference } => format!("- remove image name {}", reference.familiar()),
+    }
+}
+
+fn or_less(changed: &[usize]) -> String {
+    let numbers: Vec<String> = changed.iter().map(ToString::to_string).collect();
+    match numbers.as_slice() {
+        [] => String::new(),
+        [one] => format!(" or less, by what has changed of layer {one}"),
+        [most @ .., last] => format!(" or less, by what has changed of layers {} and {last}", most.join(", ")),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Images sent to a machine with an engine of its own: the real program, sshd, engine and receiver.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::engine::archive_with;
+use crate::engine::{Engine, archive_with};
 use crate::line::Line;
 use crate::machine::{Kind, Machine, Make, READY};
 use crate::project::Project;
@@ -94,6 +94,15 @@ impl Setting {
         self.runs();
     }
 
+    /// What the image on the machine has in its upper layer.
+    fn data(&self) -> Vec<u8> {
+        let (engine, path) = (self.machine.engine(), self.project.path("data"));
+        let container = engine.docker(&["create", &self.image]);
+        engine.docker(&["cp", &format!("{container}:/data"), path.to_str().unwrap()]);
+        engine.docker(&["rm", &container]);
+        std::fs::read(path).unwrap()
+    }
+
     /// The image is whole: it runs, and every byte of it can be read.
     #[track_caller]
     pub(crate) fn runs(&self) {
@@ -182,6 +191,68 @@ fn layer_that_changed_a_little_costs_little() {
     let note = run.stderr.lines().find(|line| line.contains("made out of")).unwrap();
     assert!(note.contains(" kB sent"), "{note}");
     setting.is_whole();
+}
+
+/// Two images of one name in this machine's engine, the first of which has lost it; removed with the value.
+struct Rebuilt {
+    local: Engine,
+    ids: Vec<String>,
+}
+
+impl Rebuilt {
+    fn load(&mut self, image: &str, content: &[u8]) {
+        self.local.load(&archive_with(image, &[("data", content)]));
+        self.ids.push(self.local.docker(&["image", "inspect", "--format", "{{.Id}}", image]));
+    }
+}
+
+impl Drop for Rebuilt {
+    fn drop(&mut self) {
+        for id in &self.ids {
+            self.local.succeeds(&["image", "rm", "--force", id]);
+        }
+    }
+}
+
+/// The same bytes, with some others every 250.
+fn linked_anew(program: &[u8]) -> Vec<u8> {
+    let mut new = program.to_vec();
+    for (number, place) in (0..new.len() - 4).step_by(250).enumerate() {
+        new[place..place + 4].copy_from_slice(&u32::try_from(number).unwrap().to_be_bytes());
+    }
+    new
+}
+
+#[test]
+fn program_that_was_linked_anew_costs_little_where_the_image_before_is_still_here() {
+    let Some(setting) = Setting::new("push-patch") else {
+        return;
+    };
+    let mut rebuilt = Rebuilt { local: Engine::at(Path::new("/var/run/docker.sock")), ids: Vec::new() };
+    let old = noise(24 << 20);
+    rebuilt.load(&setting.image, &old);
+    setting.project.toolbox(&["push", &setting.image]).exits(0).tells(" MB sent");
+    let new = linked_anew(&old);
+    rebuilt.load(&setting.image, &new);
+    let run = setting.project.toolbox(&["push", "--dry-run", &setting.image]).exits(0);
+    run.prints("or less, by what has changed of layer 2").prints("or less to send");
+    let run = setting.project.toolbox(&["push", &setting.image]).exits(0).tells("made out of the image before");
+    assert!(sent(&run.stderr) < 2.5, "{}", run.stderr);
+    setting.is_whole();
+    assert!(setting.data() == new, "the host has other bytes");
+}
+
+/// The megabytes that the notes of a push name.
+fn sent(notes: &str) -> f64 {
+    let note = notes.lines().find(|line| line.contains(" sent")).unwrap();
+    let words: Vec<&str> = note.split_whitespace().collect();
+    let at = words.iter().position(|word| word.starts_with("sent")).unwrap();
+    let number: f64 = words[at - 2].parse().unwrap();
+    match words[at - 1] {
+        "MB" => number,
+        "kB" => number / 1000.0,
+        unit => panic!("{unit}"),
+    }
 }
 
 #[test]

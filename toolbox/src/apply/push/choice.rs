@@ -5,20 +5,14 @@
 
 use std::time::Duration;
 
-use crate::image::{ArchivedImage, ArchivedLayer, Reference};
+use crate::image::{ArchivedImage, ArchivedLayer, DiffId, Reference};
+use crate::plan::{Older, older};
 use crate::state::ObservedImage;
-
-use super::wire_id;
 
 /// From here on a line is far: the server's window caps one channel.
 const FAR: Duration = Duration::from_millis(5);
 /// Below this a stream is done before a receiver has begun, bytes.
 const LARGE: u64 = 16 << 20;
-/// Layers below this are sent as they are, bytes.
-const WORTH_A_DELTA: u64 = 4 << 20;
-/// The engine has to read the whole old image for a delta: a layer must be this part of its image at least.
-const PART_OF_IMAGE: u64 = 16;
-
 /// What decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Situation {
@@ -61,43 +55,24 @@ pub(super) struct Candidate {
     /// The engine's id of the image that has the other one.
     pub(super) image: String,
     /// The other one.
-    pub(super) base: toolbox_wire::DiffId,
+    pub(super) base: DiffId,
 }
 
-/// Layers of this image above the lowest `held` ones that may be made out of the layer at the same place of an image that
-/// the host holds under the same name, whatever its tag.
+/// Layers of this image above the lowest `held` ones that may be made out of older ones.
 pub(super) fn candidates(
     reference: &Reference,
     image: &ArchivedImage,
     held: usize,
     images: &[ObservedImage],
 ) -> Vec<Candidate> {
-    let size: u64 = image.layers.iter().map(|layer| layer.size).sum();
-    let mut older: Vec<&ObservedImage> = images.iter().filter(|one| is_named(one, reference)).collect();
-    older.sort_by_key(|one| !one.references.contains(&reference.full()));
-    let new = image.layers.iter().enumerate().skip(held);
-    let large = new.filter(|(_, layer)| layer.size >= WORTH_A_DELTA && layer.size * PART_OF_IMAGE >= size);
-    let with_base = large.filter_map(|(place, layer)| {
-        let other = |one: &&&ObservedImage| one.facts.layers.get(place).is_some_and(|base| *base != layer.diff_id);
-        let old = older.iter().find(other)?;
-        let base = wire_id(old.facts.layers[place]);
-        Some(Candidate { layer: *layer, image: old.facts.id.clone(), base })
-    });
-    with_base.collect()
-}
-
-fn is_named(image: &ObservedImage, reference: &Reference) -> bool {
-    let same = |name: &String| {
-        Reference::parse(name).is_ok_and(|n| (n.domain(), n.path()) == (reference.domain(), reference.path()))
-    };
-    image.references.iter().any(same)
+    let layers: Vec<(DiffId, u64)> = image.layers.iter().map(|layer| (layer.diff_id, layer.size)).collect();
+    let found = older(reference, &layers, held, images).into_iter();
+    found.map(|Older { place, image: id, base }| Candidate { layer: image.layers[place], image: id, base }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{ConfigDigest, DiffId, Digest, Location, Platform};
-    use crate::state::ImageFacts;
 
     const MIB: u64 = 1 << 20;
 
@@ -117,46 +92,5 @@ mod tests {
         ] {
             assert_eq!(situation.wants_receiver(), expected, "{situation:?}");
         }
-    }
-
-    fn id(name: &str) -> DiffId {
-        Digest::of(name.as_bytes()).into()
-    }
-
-    fn image(layers: &[(&str, u64)]) -> ArchivedImage {
-        let layer = |(name, size): &(&str, u64)| ArchivedLayer {
-            diff_id: id(name),
-            size: *size * MIB,
-            location: Location::Archive { offset: 0 },
-        };
-        let platform = Platform { os: "linux".into(), architecture: "amd64".into(), variant: None };
-        let config = ConfigDigest::from(Digest::of(b""));
-        ArchivedImage {
-            tags: vec![],
-            config,
-            config_json: vec![],
-            platform,
-            layers: layers.iter().map(layer).collect(),
-        }
-    }
-
-    fn held(name: &str, layers: &[&str]) -> ObservedImage {
-        let layers = layers.iter().map(|layer| id(layer)).collect();
-        let references = [name.parse::<Reference>().unwrap().full()].into();
-        ObservedImage { facts: ImageFacts::new(name.into(), layers, None, &()), references }
-    }
-
-    #[test]
-    fn a_base_is_the_layer_at_the_same_place_under_the_same_name() {
-        let wanted = "shop:2".parse().unwrap();
-        let image = image(&[("base", 50), ("small", 1), ("app", 20)]);
-        let found = |images: &[ObservedImage]| -> Vec<String> {
-            candidates(&wanted, &image, 1, images).into_iter().map(|found| found.image).collect()
-        };
-        assert_eq!(found(&[held("shop:1", &["base", "x", "y"])]), ["shop:1"]);
-        assert_eq!(found(&[held("shop:1", &["base", "x", "y"]), held("shop:2", &["base", "x", "z"])]), ["shop:2"]);
-        assert!(found(&[held("cart:1", &["base", "x", "y"])]).is_empty(), "another name");
-        assert!(found(&[held("shop:1", &["base", "x"])]).is_empty(), "no such layer");
-        assert!(found(&[held("shop:1", &["base", "x", "app"])]).is_empty(), "the same layer");
     }
 }

@@ -1,7 +1,7 @@
 //! Parts on their way through several sessions at once.
 //!
-//! Contract: parts are compressed ahead of the line in the order in which they are loaded, and each goes through
-//! whichever lane is free. What a lane had under way when it broke goes through another one; the push fails when none is
+//! Contract: parts are compressed, or made patches of, ahead of the line in the order in which they are loaded, and
+//! each goes through whichever lane is free. What a lane had under way when it broke goes through another one; the push fails when none is
 //! left. Harder compression is used while parts wait for the line.
 
 use std::collections::VecDeque;
@@ -15,10 +15,11 @@ use toolbox_wire::{Codec, Reply, Request};
 
 use crate::image::ReadAt;
 
+use super::patch::Errand;
 use super::progress::Progress;
 use super::receiver::Opener;
 use super::session::{Broken, Session};
-use super::shipment::{Effort, Form, Part, Shipment};
+use super::shipment::{Effort, Packed, Shipment};
 use super::wire_id;
 
 /// Parts under way in one lane: one that is written, and one whose reply has not come.
@@ -26,21 +27,20 @@ const UNDER_WAY: usize = 2;
 /// Parts that wait for a lane. When so many do, the line is what takes time.
 const WAITING: usize = 2;
 
-/// A part as it is sent.
-struct Packed {
-    part: Part,
-    bytes: Bytes,
-}
-
 /// What lanes take from.
 struct Work {
     fresh: tokio::sync::Mutex<mpsc::Receiver<std::io::Result<Packed>>>,
     /// What lanes that broke had under way.
     back: Mutex<Vec<Packed>>,
-    sent: AtomicU64,
+    /// Bytes that patches make, uncompressed.
+    patched: AtomicU64,
 }
 
 impl Work {
+    fn of(fresh: mpsc::Receiver<std::io::Result<Packed>>) -> Self {
+        Self { fresh: tokio::sync::Mutex::new(fresh), back: Mutex::default(), patched: AtomicU64::new(0) }
+    }
+
     fn back(&self) -> std::sync::MutexGuard<'_, Vec<Packed>> {
         self.back.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -76,31 +76,31 @@ pub(super) struct Lanes<'a, R, O> {
 }
 
 impl<R: ReadAt + Send + Sync + 'static, O: Opener> Lanes<'_, R, O> {
-    /// Sends these parts; returns the bytes that went over the line.
-    pub(super) async fn send(&self, parts: Vec<Part>) -> Result<u64, Broken> {
-        if parts.is_empty() {
+    /// Runs these errands; returns the uncompressed bytes that went as patches.
+    pub(super) async fn send(&self, errands: Vec<Errand>) -> Result<u64, Broken> {
+        if errands.is_empty() {
             return Ok(0);
         }
         let (fresh, receiver) = mpsc::channel(WAITING);
-        let work = Work { fresh: tokio::sync::Mutex::new(receiver), back: Mutex::default(), sent: AtomicU64::new(0) };
-        let ((), ran) = tokio::join!(self.fill(parts, fresh), self.run(&work));
+        let work = Work::of(receiver);
+        let ((), ran) = tokio::join!(self.fill(errands, fresh), self.run(&work));
         ran?;
-        Ok(work.sent.load(Ordering::Relaxed))
+        Ok(work.patched.load(Ordering::Relaxed))
     }
 
     /// Compresses ahead of the lanes; stops when they are gone.
-    async fn fill(&self, parts: Vec<Part>, fresh: mpsc::Sender<std::io::Result<Packed>>) {
-        let packing = stream::iter(parts).map(|part| {
+    async fn fill(&self, errands: Vec<Errand>, fresh: mpsc::Sender<std::io::Result<Packed>>) {
+        let packing = stream::iter(errands).map(|errand| {
             let effort = if fresh.capacity() == 0 { Effort::Thorough } else { Effort::Quick };
-            async move {
-                let bytes = self.shipment.pack(part, Form::Zstd, effort).await?;
-                Ok(Packed { part, bytes })
-            }
+            self.shipment.fulfil(errand, effort)
         });
-        let mut packed = packing.buffered(self.shipment.ahead());
-        while let Some(packed) = packed.next().await {
-            if fresh.send(packed).await.is_err() {
-                return;
+        let mut packing = packing.buffered(self.shipment.ahead());
+        while let Some(packed) = packing.next().await {
+            let packed = packed.map_or_else(|e| vec![Err(e)], |all| all.into_iter().map(Ok).collect());
+            for packed in packed {
+                if fresh.send(packed).await.is_err() {
+                    return;
+                }
             }
         }
     }
@@ -178,11 +178,11 @@ async fn lane(session: Session, work: &Work, progress: &Progress) -> Result<(), 
             let permit = room.acquire().await.map_err(|e| Broken::Ended(e.to_string()))?;
             permit.forget();
             let Some(packed) = work.next().await? else { return Ok(()) };
-            let (request, bytes) = put(&packed);
+            let (request, bytes) = request(&packed);
             lock(&under_way).push_back(packed);
             let _ = announce.send(());
             input.send(&request, &bytes).await?;
-            work.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            progress.went(bytes.len());
         }
     };
     let read = async {
@@ -191,8 +191,9 @@ async fn lane(session: Session, work: &Work, progress: &Progress) -> Result<(), 
                 Reply::Stored { .. } => {}
                 other => return Err(Broken::Ended(format!("it answered {other:?} to a part"))),
             }
-            if let Some(Packed { part, .. }) = lock(&under_way).pop_front() {
-                progress.advance(part.length, Some(&part.layer));
+            if let Some(Packed { part, reference, lacking, .. }) = lock(&under_way).pop_front() {
+                work.patched.fetch_add(reference.map_or(0, |_| lacking), Ordering::Relaxed);
+                progress.advance(lacking, Some(&part.layer));
             }
             room.add_permits(1);
         }
@@ -226,15 +227,13 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn put(packed: &Packed) -> (Request, Bytes) {
-    let Packed { part, bytes } = packed;
-    let request = Request::Put {
-        diff_id: wire_id(part.layer.diff_id),
-        size: part.layer.size,
-        offset: part.offset,
-        length: part.length,
-        codec: Codec::Zstd,
-        payload: bytes.len() as u64,
+fn request(packed: &Packed) -> (Request, Bytes) {
+    let Packed { part, reference, bytes, .. } = packed;
+    let (diff_id, size) = (wire_id(part.layer.diff_id), part.layer.size);
+    let (offset, length, payload) = (part.offset, part.length, bytes.len() as u64);
+    let request = match *reference {
+        Some(reference) => Request::Patch { diff_id, size, offset, length, reference, payload },
+        None => Request::Put { diff_id, size, offset, length, codec: Codec::Zstd, payload },
     };
     (request, bytes.clone())
 }

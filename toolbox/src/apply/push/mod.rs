@@ -3,6 +3,7 @@
 mod choice;
 mod delta;
 mod lanes;
+mod patch;
 mod progress;
 mod proof;
 mod receiver;
@@ -213,9 +214,14 @@ async fn stream_and_check<E: Engine, R: ReadAt + Send + Sync + 'static>(
     archive: &PartialArchive,
     events: &Events,
 ) -> Result<(), PushError> {
-    let progress = Progress::new(archive, archive.size(), events.clone());
-    engine.load(stream::stream(push.shipment, archive, engine.api_version(), progress)).await?;
-    check_all(engine, push).await
+    let progress = Arc::new(Progress::new(archive, archive.size(), events.clone()));
+    let stream = stream::stream(push.shipment, archive, engine.api_version(), Arc::clone(&progress));
+    engine.load(stream).await?;
+    check_all(engine, push).await?;
+    if push.helper.is_some() {
+        events.send(What::Note(format!("{} sent", human_bytes(progress.sent()))));
+    }
+    Ok(())
 }
 
 /// The way through a receiver.
@@ -241,14 +247,7 @@ impl<E: Engine, W: Route, R: ReadAt + Send + Sync + 'static> Receiving<'_, E, W,
                 return Ok(self.without(&error));
             }
         };
-        let delivered = match self.attempt(&receiver, situation, candidates).await {
-            // What was copied, or kept from an earlier push, was not what it should have been; it is forgotten now. Or
-            // another push has loaded it.
-            Err(Broken::Refused { kind: ErrorKind::Digest | ErrorKind::Missing, .. }) => {
-                self.attempt(&receiver, situation, &[]).await
-            }
-            attempted => attempted,
-        };
+        let delivered = self.attempts(&receiver, situation, candidates).await;
         if delivered.is_err() {
             receiver.remove().await;
         }
@@ -259,16 +258,40 @@ impl<E: Engine, W: Route, R: ReadAt + Send + Sync + 'static> Receiving<'_, E, W,
         Ok(done)
     }
 
-    async fn attempt(
+    async fn attempts(
         &self,
         receiver: &Receiver<'_, E, W>,
         situation: Situation,
         candidates: &[Candidate],
     ) -> Result<Delivered, Broken> {
         let progress = Progress::new(self.archive, situation.bytes, self.events.clone());
+        let attempt = |candidates| self.attempt(receiver, situation, candidates, &progress);
+        let first = match attempt(candidates).await {
+            // What a patch refers to is not what it should be, or has gone.
+            Err(Broken::Refused { kind: ErrorKind::Chunk | ErrorKind::Base, .. }) if !candidates.is_empty() => {
+                attempt(&[]).await
+            }
+            attempted => attempted,
+        };
+        match first {
+            // What was made on the host, or kept from an earlier push, was not what it should have been; it is forgotten
+            // now. Or another push has loaded it.
+            Err(Broken::Refused { kind: ErrorKind::Digest | ErrorKind::Missing, .. }) => attempt(&[]).await,
+            attempted => attempted,
+        }
+    }
+
+    async fn attempt(
+        &self,
+        receiver: &Receiver<'_, E, W>,
+        situation: Situation,
+        candidates: &[Candidate],
+        progress: &Progress,
+    ) -> Result<Delivered, Broken> {
+        progress.begin();
         let (shipment, archive, lanes) =
             (self.push.shipment, self.archive, situation.lanes(self.push.shipment.hosts()));
-        let delivery = Delivery { shipment, archive, candidates, lanes, progress: &progress };
+        let delivery = Delivery { shipment, archive, candidates, lanes, progress };
         receiver.deliver(&delivery).await
     }
 
@@ -302,16 +325,13 @@ impl<E: Engine, W: Route, R: ReadAt + Send + Sync + 'static> Receiving<'_, E, W,
         false
     }
 
-    fn tell(&self, Delivered { sent, resumed, copied }: Delivered) {
-        if resumed + copied == 0 {
-            return;
-        }
+    fn tell(&self, Delivered { sent, resumed, made }: Delivered) {
         let mut words = vec![format!("{} sent", human_bytes(sent))];
         if resumed > 0 {
             words.push(format!("{} kept from an earlier push", human_bytes(resumed)));
         }
-        if copied > 0 {
-            words.push(format!("{} made out of the image before", human_bytes(copied)));
+        if made > 0 {
+            words.push(format!("{} made out of the image before", human_bytes(made)));
         }
         self.events.send(What::Note(words.join(", ")));
     }

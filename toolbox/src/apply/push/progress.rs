@@ -1,6 +1,7 @@
 //! How far a push is, for whoever watches.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::image::{ArchivedLayer, DiffId, PartialArchive};
@@ -16,6 +17,7 @@ pub(super) struct Progress {
     total: u64,
     layers: BTreeMap<DiffId, usize>,
     state: Mutex<State>,
+    sent: AtomicU64,
 }
 
 #[derive(Default)]
@@ -29,7 +31,22 @@ impl Progress {
     /// Of this archive; `total` bytes are to go.
     pub(super) fn new(archive: &PartialArchive, total: u64, events: Events) -> Self {
         let layers = archive.layers().enumerate().map(|(index, layer)| (layer.diff_id, index + 1)).collect();
-        Self { events, total, layers, state: Mutex::default() }
+        Self { events, total, layers, state: Mutex::default(), sent: AtomicU64::new(0) }
+    }
+
+    /// From the beginning; what has gone over the line so far has.
+    pub(super) fn begin(&self) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::default();
+    }
+
+    /// So many bytes have gone over the line, compressed.
+    pub(super) fn went(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// All bytes that have gone over the line.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// So many bytes have gone, of this layer where they are of one.

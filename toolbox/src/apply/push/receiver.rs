@@ -9,10 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
-use toolbox_wire::{
-    ALGORITHM, Chunk, Delta, EngineState, Entry, ErrorKind, Layer, MOST_LAYERS, MOST_PIECES, Range, Reply, Request,
-    VERSION, unpack,
-};
+use toolbox_wire::{EngineState, Entry, ErrorKind, Layer, MOST_LAYERS, Range, Reply, Request, VERSION};
 
 use crate::engine::{Engine, EngineError, HelperSpec, Receives, says_not_unpacked};
 use crate::image::{ArchivedLayer, Content, Digest, PartialArchive, ReadAt};
@@ -21,9 +18,10 @@ use crate::plan::ROLE_LABEL;
 use super::choice::Candidate;
 use super::delta;
 use super::lanes::Lanes;
+use super::patch::Errand;
 use super::progress::Progress;
 use super::session::{Broken, Session};
-use super::shipment::{Shipment, parts};
+use super::shipment::Shipment;
 use super::{Route, Socket, wire_id};
 
 /// The volume of what has arrived.
@@ -36,8 +34,6 @@ const MOMENT: Duration = Duration::from_millis(100);
 const TRIES: usize = 50;
 /// What nobody has touched for so long is removed, seconds.
 const OLD: u64 = 7 * 24 * 3600;
-/// A delta must spare this part of a layer at least.
-const PART_SPARED: u64 = 10;
 
 /// Opens sessions with a receiver.
 pub(super) trait Opener: Sync {
@@ -59,8 +55,8 @@ pub(super) struct Delivered {
     pub(super) sent: u64,
     /// Was there from an earlier push, uncompressed.
     pub(super) resumed: u64,
-    /// Was made out of other layers of the host, uncompressed.
-    pub(super) copied: u64,
+    /// Was made out of other layers of the host, wholly or by patches, uncompressed.
+    pub(super) made: u64,
 }
 
 /// What is delivered.
@@ -131,19 +127,18 @@ impl<'a, E: Engine, W: Route> Receiver<'a, E, W> {
         R: ReadAt + Send + Sync + 'static,
     {
         let mut control = self.greet(delivery).await?;
-        let (delivered, missing) = self.make_ready(&mut control, delivery).await?;
+        let (delivered, errands) = self.make_ready(&mut control, delivery).await?;
         let lanes =
             Lanes { shipment: delivery.shipment, opener: self, count: delivery.lanes, progress: delivery.progress };
-        let parts = missing.into_iter().flat_map(|(layer, (from, to))| parts(&layer, from, to)).collect();
         let load = self.load(&mut control, delivery.archive);
-        let (sent, ()) = until_one_fails(lanes.send(parts), load).await?;
+        let (patched, ()) = until_one_fails(lanes.send(errands), load).await?;
         let left = control.ask(&Request::Sweep { older_than_seconds: OLD }).await;
         drop(control);
         self.remove().await;
         if let Ok(Reply::Swept { files: 0, .. }) = left {
             forget_spool(self.engine).await;
         }
-        Ok(Delivered { sent, ..delivered })
+        Ok(Delivered { sent: delivery.progress.sent(), made: delivered.made + patched, ..delivered })
     }
 
     /// A session that reaches the engine and has room.
@@ -175,32 +170,32 @@ impl<'a, E: Engine, W: Route> Receiver<'a, E, W> {
         &self,
         control: &mut Session,
         delivery: &Delivery<'_, R>,
-    ) -> Result<(Delivered, Vec<(ArchivedLayer, Range)>), Broken>
+    ) -> Result<(Delivered, Vec<Errand>), Broken>
     where
         R: ReadAt + Send + Sync + 'static,
     {
         let layers: Vec<ArchivedLayer> = delivery.archive.layers().copied().collect();
         let held = held(control, &layers).await?;
-        let (mut delivered, mut missing) = (Delivered::default(), Vec::new());
+        let (mut delivered, mut errands) = (Delivered::default(), Vec::new());
         for (layer, held) in layers.into_iter().zip(held) {
             let there: u64 = held.iter().map(|(from, to)| to - from).sum();
             let candidate = delivery.candidates.iter().find(|c| c.layer == layer && there < layer.size / 2);
-            let literals = match candidate {
-                Some(candidate) => copy(control, delivery, candidate).await?,
+            let made = match candidate {
+                Some(candidate) => delta::make(control, delivery, candidate).await?,
                 None => None,
             };
             let gaps = gaps(layer.size, &held);
-            let to_send = match &literals {
-                Some(literals) => intersection(&gaps, literals),
-                None => gaps,
+            let (to_send, like) = match made {
+                Some(made) => (intersection(&gaps, &made.lacks), made.like),
+                None => (gaps, None),
             };
             let left: u64 = to_send.iter().map(|(from, to)| to - from).sum();
             delivered.resumed += there;
-            delivered.copied += (layer.size - left).saturating_sub(there);
+            delivered.made += (layer.size - left).saturating_sub(there);
             delivery.progress.advance(layer.size - left, Some(&layer));
-            missing.extend(to_send.into_iter().map(|range| (layer, range)));
+            errands.extend(Errand::all(&layer, &to_send, like.as_ref()));
         }
-        Ok((delivered, missing))
+        Ok((delivered, errands))
     }
 
     async fn load(&self, control: &mut Session, archive: &PartialArchive) -> Result<(), Broken> {
@@ -244,7 +239,8 @@ async fn until_one_fails<A, B>(
     }
 }
 
-fn strange(reply: &Reply) -> Broken {
+/// A reply that does not belong to the request.
+pub(super) fn strange(reply: &Reply) -> Broken {
     Broken::Ended(format!("it answered {reply:?}"))
 }
 
@@ -259,45 +255,6 @@ async fn held(control: &mut Session, layers: &[ArchivedLayer]) -> Result<Vec<Vec
         }
     }
     Ok(all)
-}
-
-/// Makes what can be made of a layer out of its base; what has to be sent of it. `None` where that spares too little.
-async fn copy<R: ReadAt + Send + Sync + 'static>(
-    control: &mut Session,
-    delivery: &Delivery<'_, R>,
-    candidate: &Candidate,
-) -> Result<Option<Vec<Range>>, Broken> {
-    let Candidate { layer, image, base } = candidate;
-    let Some(old) = signature(control, image, *base).await? else { return Ok(None) };
-    let new = delta::chunks(delivery.shipment.archive(), *layer).await.map_err(|e| Broken::Read(e.to_string()))?;
-    let delta = Delta::between(&new, &old);
-    if delta.copied_bytes() < layer.size / PART_SPARED {
-        return Ok(None);
-    }
-    for pieces in delta.pieces.chunks(MOST_PIECES) {
-        let (diff_id, pieces) = (wire_id(layer.diff_id), pieces.to_vec());
-        match control.ask(&Request::Copy { diff_id, size: layer.size, base: *base, pieces }).await {
-            Ok(_) => {}
-            Err(Broken::Refused { kind: ErrorKind::Base, .. }) => return Ok(None),
-            Err(other) => return Err(other),
-        }
-    }
-    Ok(Some(delta.literals))
-}
-
-/// The chunks of a layer of the host; `None` where it cannot be read.
-async fn signature(
-    control: &mut Session,
-    image: &str,
-    base: toolbox_wire::DiffId,
-) -> Result<Option<Vec<Chunk>>, Broken> {
-    let request = Request::Base { image: image.to_owned(), diff_id: base, algorithm: ALGORITHM.to_owned() };
-    match control.ask(&request).await {
-        Ok(Reply::Base { chunks }) => Ok(unpack(&chunks).ok()),
-        Ok(other) => Err(strange(&other)),
-        Err(Broken::Refused { kind: ErrorKind::Base | ErrorKind::Engine | ErrorKind::Space, .. }) => Ok(None),
-        Err(other) => Err(other),
-    }
 }
 
 fn entry(path: &str, content: &Content) -> Entry {

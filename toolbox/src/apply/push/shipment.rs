@@ -2,21 +2,24 @@
 //!
 //! Contract: a part becomes a gzip member or a zstd frame of its own, so that parts are compressed at the same time and
 //! the same bytes go into every host's stream or receiver. What was compressed is kept while memory lasts
-//! ([`KEPT`]); a host that lags further behind has it compressed again, and holds nobody up.
+//! ([`KEPT`]); a host that lags further behind has it compressed again, and holds nobody up. Patches are made once for
+//! all hosts with the same older layer.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io::{self, Read as _, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use flate2::write::GzEncoder;
 use tokio::sync::{OnceCell, Semaphore};
+use toolbox_wire::Reference;
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::CParameter;
 
-use crate::image::{Archive, ArchivedLayer, DiffId, ReadAt, Reference};
+use crate::image::{Archive, ArchivedLayer, DiffId, ReadAt};
 
-use super::super::source::find;
+use super::super::source::{ImageSource, OlderLayer, find};
+use super::patch::{Errand, Patch};
 
 /// Uncompressed bytes of one part.
 pub(super) const PART: u64 = 2 << 20;
@@ -24,6 +27,10 @@ pub(super) const PART: u64 = 2 << 20;
 const KEPT: usize = 24 << 20;
 /// More processors than this are not used: each costs memory.
 const MOST_THREADS: usize = 4;
+/// Patches that are made at once: each costs more memory than anything else here.
+const MOST_PATCHES: usize = 2;
+/// A patch must be smaller by this part of what it replaces: it costs the host a reading of the older layer.
+const CLEARLY: usize = 4;
 /// Below this the level is of no weight for the time, bytes of all layers.
 const SMALL: u64 = 8 << 20;
 
@@ -56,6 +63,19 @@ pub(super) struct Part {
     pub(super) length: u64,
 }
 
+/// A part as a receiver is sent it.
+#[derive(Debug, Clone)]
+pub(super) struct Packed {
+    /// What it is.
+    pub(super) part: Part,
+    /// What its frame refers to, where it is a patch.
+    pub(super) reference: Option<Reference>,
+    /// Uncompressed bytes of it that the host lacks.
+    pub(super) lacking: u64,
+    /// The frame.
+    pub(super) bytes: Bytes,
+}
+
 /// The parts that cover these bytes of a layer.
 pub(super) fn parts(layer: &ArchivedLayer, from: u64, to: u64) -> impl Iterator<Item = Part> + use<> {
     let layer = *layer;
@@ -67,7 +87,15 @@ pub(super) fn parts(layer: &ArchivedLayer, from: u64, to: u64) -> impl Iterator<
     })
 }
 
-type Key = (DiffId, u64, u64, Form);
+/// What was made of a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Product {
+    Alone(Form),
+    /// With this stretch of an older layer.
+    Patch(DiffId, u64, u64),
+}
+
+type Key = (DiffId, u64, u64, Product);
 
 #[derive(Default)]
 struct Kept {
@@ -80,10 +108,13 @@ struct Kept {
 /// An archive and what of it is compressed already.
 pub struct Shipment<R> {
     archive: Arc<Archive<R>>,
+    /// Where older layers may be.
+    source: Option<Arc<ImageSource>>,
     small: bool,
     hosts: usize,
     threads: usize,
     permits: Arc<Semaphore>,
+    patching: Arc<Semaphore>,
     compressors: Arc<Mutex<Vec<Compressor<'static>>>>,
     kept: Mutex<Kept>,
     #[cfg(test)]
@@ -97,14 +128,29 @@ impl<R: ReadAt + Send + Sync + 'static> Shipment<R> {
         let threads = idle_processors();
         Self {
             archive,
+            source: None,
             small: size < SMALL,
             hosts,
             threads,
             permits: Arc::new(Semaphore::new(threads)),
+            patching: Arc::new(Semaphore::new(threads.min(MOST_PATCHES))),
             compressors: Arc::default(),
             kept: Mutex::default(),
             #[cfg(test)]
             compressed: Default::default(),
+        }
+    }
+
+    /// Older layers are looked for here.
+    pub fn with_older(self, source: Option<Arc<ImageSource>>) -> Self {
+        Self { source, ..self }
+    }
+
+    /// Those of these layers that are here.
+    pub(super) async fn older(&self, wanted: &BTreeSet<DiffId>) -> BTreeMap<DiffId, OlderLayer> {
+        match &self.source {
+            Some(source) => source.older(wanted).await,
+            None => BTreeMap::new(),
         }
     }
 
@@ -125,7 +171,7 @@ impl<R: ReadAt + Send + Sync + 'static> Shipment<R> {
     }
 
     /// An image of this name is in it.
-    pub fn holds(&self, reference: &Reference) -> bool {
+    pub fn holds(&self, reference: &crate::image::Reference) -> bool {
         find(&self.archive, reference).is_some()
     }
 
@@ -141,12 +187,49 @@ impl<R: ReadAt + Send + Sync + 'static> Shipment<R> {
         packing.await.unwrap_or_else(|e| Err(io::Error::other(e)))
     }
 
+    /// The parts of an errand, compressed: one patch where that is clearly less.
+    pub(super) async fn fulfil(self: &Arc<Self>, errand: Errand, effort: Effort) -> io::Result<Vec<Packed>> {
+        if let Some(packed) = self.patched(&errand).await? {
+            return Ok(vec![packed]);
+        }
+        let mut all = Vec::new();
+        for part in errand.parts {
+            let bytes = self.pack(part, Form::Zstd, effort).await?;
+            all.push(Packed { part, reference: None, lacking: part.length, bytes });
+        }
+        Ok(all)
+    }
+
+    async fn patched(self: &Arc<Self>, errand: &Errand) -> io::Result<Option<Packed>> {
+        let Some(patch) = &errand.patch else { return Ok(None) };
+        let (part, reference) = (patch.span, Some(patch.reference));
+        let (shipment, own, parts) = (Arc::clone(self), patch.clone(), errand.parts.clone());
+        let making = tokio::spawn(async move { shipment.shared_patch(own, parts).await });
+        let bytes = making.await.unwrap_or_else(|e| Err(io::Error::other(e)))?;
+        Ok((!bytes.is_empty()).then(|| Packed { part, reference, lacking: errand.length(), bytes }))
+    }
+
+    async fn shared_patch(&self, patch: Patch, parts: Vec<Part>) -> io::Result<Bytes> {
+        let (offset, length) = (patch.reference.offset, patch.reference.length);
+        let (span, product) = (patch.span, Product::Patch(patch.base(), offset, length));
+        self.once(span, product, self.make_patch(patch, parts)).await
+    }
+
     async fn shared(&self, part: Part, form: Form, effort: Effort) -> io::Result<Bytes> {
-        let key = (part.layer.diff_id, part.offset, part.length, form);
+        self.once(part, Product::Alone(form), self.compress(part, form, effort)).await
+    }
+
+    async fn once(
+        &self,
+        part: Part,
+        product: Product,
+        making: impl Future<Output = io::Result<Bytes>>,
+    ) -> io::Result<Bytes> {
+        let key = (part.layer.diff_id, part.offset, part.length, product);
         let cell = Arc::clone(self.kept().packed.entry(key).or_default());
         let bytes = cell
             .get_or_try_init(|| async {
-                let bytes = self.compress(part, form, effort).await?;
+                let bytes = making.await?;
                 self.keep(key, bytes.len());
                 Ok::<_, io::Error>(bytes)
             })
@@ -185,6 +268,27 @@ impl<R: ReadAt + Send + Sync + 'static> Shipment<R> {
             }
         });
         compressing.await.map_err(io::Error::other)?.map(Bytes::from)
+    }
+
+    /// Nothing, where that is not clearly less than the parts by themselves.
+    async fn make_patch(&self, patch: Patch, parts: Vec<Part>) -> io::Result<Bytes> {
+        #[cfg(test)]
+        self.compressed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let permit = Arc::clone(&self.patching).acquire_owned().await.map_err(io::Error::other)?;
+        let (archive, compressors) = (Arc::clone(&self.archive), Arc::clone(&self.compressors));
+        let making = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let raw = read(&archive, patch.span)?;
+            let made = patch.make(&raw)?;
+            let plain = parts.iter().map(|part| {
+                let from = usize::try_from(part.offset - patch.span.offset).unwrap_or(0);
+                let own = &raw[from..][..usize::try_from(part.length).unwrap_or(0)];
+                zstd(own, Effort::Quick, &compressors).map(|frame| frame.len())
+            });
+            let plain = plain.sum::<io::Result<usize>>()?;
+            Ok(if made.len() < plain - plain / CLEARLY { made } else { Vec::new() })
+        });
+        making.await.map_err(io::Error::other)?.map(Bytes::from)
     }
 }
 

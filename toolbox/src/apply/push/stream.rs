@@ -32,7 +32,7 @@ pub(super) fn stream<R: ReadAt + Send + Sync + 'static>(
     shipment: &Arc<Shipment<R>>,
     archive: &PartialArchive,
     api: (usize, usize),
-    progress: Progress,
+    progress: Arc<Progress>,
 ) -> ArchiveStream {
     let form = if api >= ZSTD { Form::Zstd } else { Form::Gzip };
     let ahead = shipment.ahead();
@@ -52,6 +52,7 @@ pub(super) fn stream<R: ReadAt + Send + Sync + 'static>(
     let told = packed.buffered(ahead).map(move |packed: io::Result<(Bytes, u64, Option<ArchivedLayer>)>| {
         let (bytes, length, layer) = packed?;
         progress.advance(length, layer.as_ref());
+        progress.went(bytes.len());
         Ok(bytes)
     });
     told.boxed()

@@ -3,10 +3,11 @@
 //! Contract: what the images are is said first, without reading a layer; then the layers of those that must be sent are
 //! read and verified, each once. Layers that no host lacks are neither spooled nor unpacked: an engine from 25 on names
 //! them in its tarball, so that they are dropped as they arrive; an older one does not, so that they are dropped when
-//! their digest is known.
+//! their digest is known. Older layers, from which hosts make new ones, are looked for in the same places.
 
 mod at_hand;
 mod error;
+mod older;
 mod saved;
 mod supply;
 
@@ -27,6 +28,8 @@ use crate::state::ImageFacts;
 
 pub use at_hand::AtHand;
 pub use error::SourceError;
+use older::Known;
+pub(super) use older::OlderLayer;
 use saved::{STANDARD_INPUT, Saved};
 pub use supply::Supply;
 
@@ -40,6 +43,7 @@ pub type Spool = Archive<Stored>;
 pub struct ImageSource {
     kind: Kind,
     cache: PathBuf,
+    older: Known,
 }
 
 enum Kind {
@@ -57,7 +61,7 @@ impl ImageSource {
         let dialer = crate::engine::unix_dialer(socket.to_owned());
         let docker = Docker::connect(dialer.clone(), dialer).await;
         let docker = docker.map_err(|error| SourceError::Engine { socket: name.clone(), error })?;
-        Ok(Self { kind: Kind::Engine { docker, socket: name }, cache: cache.to_owned() })
+        Ok(Self { kind: Kind::Engine { docker, socket: name }, cache: cache.to_owned(), older: Known::default() })
     }
 
     /// Saved images: tarballs of `docker save`, plain or compressed (gzip, zstd, xz), OCI layouts as tarballs or
@@ -71,7 +75,7 @@ impl ImageSource {
         }
         let (paths, directory) = (paths.to_owned(), cache.to_owned());
         let opened = blocking(move || paths.iter().map(|path| Saved::open(path, &directory)).collect::<Result<_, _>>());
-        Ok(Self { kind: Kind::Files(opened.await?), cache: cache.to_owned() })
+        Ok(Self { kind: Kind::Files(opened.await?), cache: cache.to_owned(), older: Known::default() })
     }
 
     /// What the compose file's images contain, for those that are at hand. `names` maps an image, as the file names it,
@@ -139,7 +143,10 @@ impl ImageSource {
         let (source, images) = (Arc::clone(self), images.to_vec());
         let options = Options { spool_directory: self.cache.clone(), spare: spare.clone(), ..Options::default() };
         let saved = match &self.kind {
-            Kind::Engine { docker, socket } => Some(save(docker, socket, &images, &options).await?),
+            Kind::Engine { docker, socket } => {
+                let names: Vec<String> = images.iter().map(|image| image.reference.kept_for().familiar()).collect();
+                Some(save(docker, socket, &names, &options).await?)
+            }
             Kind::Files(_) => None,
         };
         let read = move || {
@@ -213,8 +220,7 @@ fn ambiguous(reference: &Reference, platform: &Platform, first: &Saved, second: 
 }
 
 /// The engine's tarball of these images, without what is spare. The disk is written by a thread of its own.
-async fn save(docker: &Docker, socket: &str, images: &[DesiredImage], options: &Options) -> Result<Saved, SourceError> {
-    let names: Vec<String> = images.iter().map(|image| image.reference.kept_for().familiar()).collect();
+async fn save(docker: &Docker, socket: &str, names: &[String], options: &Options) -> Result<Saved, SourceError> {
     let cache = options.spool_directory.clone();
     let mut sifter = Sifter::new(new_spool(&cache)?, options.spare.clone());
     let (sender, mut receiver) = mpsc::channel::<Bytes>(QUEUE);
@@ -224,7 +230,7 @@ async fn save(docker: &Docker, socket: &str, images: &[DesiredImage], options: &
         }
         Ok(sifter)
     });
-    let mut stream = docker.save(&names);
+    let mut stream = docker.save(names);
     let from_engine = |error| SourceError::Engine { socket: socket.to_owned(), error };
     while let Some(piece) = stream.try_next().await.map_err(from_engine)? {
         if sender.send(piece).await.is_err() {

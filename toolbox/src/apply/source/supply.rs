@@ -17,8 +17,15 @@ use super::{ImageSource, SourceError, Spool};
 pub struct Supply {
     spool: Arc<Spool>,
     shipment: OnceLock<Arc<Shipment<Stored>>>,
-    origin: Option<(Arc<ImageSource>, usize, Vec<DesiredImage>)>,
+    origin: Option<Origin>,
     whole: OnceCell<Arc<Spool>>,
+}
+
+/// Where it was read.
+struct Origin {
+    source: Arc<ImageSource>,
+    part: usize,
+    images: Vec<DesiredImage>,
 }
 
 impl Supply {
@@ -28,7 +35,7 @@ impl Supply {
     }
 
     pub(super) fn part(source: Arc<ImageSource>, part: usize, images: Vec<DesiredImage>, spool: Arc<Spool>) -> Self {
-        let origin = (!spool.is_whole()).then_some((source, part, images));
+        let origin = Some(Origin { source, part, images });
         Self { spool, shipment: OnceLock::new(), origin, whole: OnceCell::new() }
     }
 
@@ -39,7 +46,8 @@ impl Supply {
 
     /// What was read, on its way to so many hosts.
     pub fn shipment(&self, hosts: usize) -> &Arc<Shipment<Stored>> {
-        self.shipment.get_or_init(|| Arc::new(Shipment::new(Arc::clone(&self.spool), hosts)))
+        let source = self.origin.as_ref().map(|origin| Arc::clone(&origin.source));
+        self.shipment.get_or_init(|| Arc::new(Shipment::new(Arc::clone(&self.spool), hosts).with_older(source)))
     }
 
     /// Sends what was read; where the host turns out to need what was left out, all of it.
@@ -69,13 +77,20 @@ impl Supply {
     /// # Errors
     /// [`SourceError`]; also where the images are not there any more.
     pub(super) async fn whole(&self) -> Result<&Arc<Spool>, SourceError> {
-        let Some((source, part, images)) = &self.origin else { return Ok(&self.spool) };
-        self.whole.get_or_try_init(|| read(source, *part, images)).await
+        match &self.origin {
+            Some(origin) if !self.spool.is_whole() => self.whole.get_or_try_init(|| origin.read()).await,
+            _ => Ok(&self.spool),
+        }
     }
 }
 
-async fn read(source: &Arc<ImageSource>, part: usize, images: &[DesiredImage]) -> Result<Arc<Spool>, SourceError> {
-    let spool = source.read(part, images, &BTreeSet::new()).await?;
-    let gone = || SourceError::Changed { image: images.first().map(|i| i.reference.familiar()).unwrap_or_default() };
-    spool.map(Arc::new).ok_or_else(gone)
+impl Origin {
+    /// Everything.
+    async fn read(&self) -> Result<Arc<Spool>, SourceError> {
+        let Self { source, part, images } = self;
+        let spool = source.read(*part, images, &BTreeSet::new()).await?;
+        let gone =
+            || SourceError::Changed { image: images.first().map(|i| i.reference.familiar()).unwrap_or_default() };
+        spool.map(Arc::new).ok_or_else(gone)
+    }
 }

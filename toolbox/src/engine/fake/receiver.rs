@@ -146,9 +146,27 @@ fn at_once(state: &mut State, request: Request, payload: &[u8]) -> Reply {
             Reply::Stored { diff_id, offset: pieces[0].0, length: pieces.iter().map(|piece| piece.2).sum() }
         }
         Request::Sweep { .. } => Reply::Swept { left: 0, files: state.parts.len() as u64 },
-        Request::Patch { diff_id, .. } => error(ErrorKind::Protocol, "no patches are sent yet", Some(diff_id)),
+        Request::Patch { diff_id, size, offset, length, reference, .. } => {
+            let base = &state.bases[&ours(reference.base)];
+            match patched(&base[reference.offset as usize..][..reference.length as usize], payload, length) {
+                Some(raw) => {
+                    store(state, diff_id, size, offset, &raw);
+                    Reply::Stored { diff_id, offset, length }
+                }
+                None => error(ErrorKind::Chunk, "it does not unpack", Some(diff_id)),
+            }
+        }
         Request::Load { .. } => unreachable!("answered before"),
     }
+}
+
+/// What a frame is with this as its prefix, if it has so many bytes.
+fn patched(prefix: &[u8], frame: &[u8], length: u64) -> Option<Vec<u8>> {
+    let mut zstd = zstd::zstd_safe::DCtx::create();
+    zstd.ref_prefix(prefix).ok()?;
+    let mut raw = Vec::with_capacity(length as usize);
+    zstd.decompress(&mut raw, frame).ok()?;
+    (raw.len() as u64 == length).then_some(raw)
 }
 
 fn engine(state: &State) -> EngineState {

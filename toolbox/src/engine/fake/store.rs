@@ -135,6 +135,11 @@ impl Host {
         self.state().layers.get(&diff_id).cloned()
     }
 
+    /// A few bytes of a layer are not what its digest says any more.
+    pub(crate) fn damage_layer(&self, diff_id: DiffId) {
+        self.state().layers.get_mut(&diff_id).unwrap().iter_mut().step_by(100_000).for_each(|byte| *byte ^= 1);
+    }
+
     /// Overwrites what has arrived with zeros.
     pub(crate) fn damage_spool(&self) {
         self.state().parts.values_mut().for_each(|part| part.bytes.fill(0));

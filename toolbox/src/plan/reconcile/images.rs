@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::compose::Service;
 use crate::image::{ChainId, DiffId, Reference, held_chains, held_prefix};
 use crate::plan::cause::Cause;
+use crate::plan::older::older;
 use crate::plan::operation::{Action, Operation};
 use crate::state::{EngineState, ImageFacts, ObservedContainer, ObservedImage, Store};
 
@@ -70,7 +71,7 @@ pub(super) fn image_operation(
     let held = engine.images.iter().find(|i| i.facts.same_content(&image.facts));
     let action = match held {
         Some(held) => Action::TagImage { reference: image.reference.clone(), id: held.facts.id.clone() },
-        None => push_action(image, &held_by(engine), counted),
+        None => push_action(image, engine, counted),
     };
     Some(op(action, cause))
 }
@@ -90,9 +91,12 @@ fn shown_id(id: &str) -> String {
 }
 
 /// A layer that two images share is sent, and `counted`, once.
-fn push_action(image: &DesiredImage, held: &BTreeSet<ChainId>, counted: &mut BTreeSet<DiffId>) -> Action {
+fn push_action(image: &DesiredImage, engine: &EngineState, counted: &mut BTreeSet<DiffId>) -> Action {
     let layers = &image.facts.layers;
-    let held_layers = held_prefix(layers, held);
+    let held_layers = held_prefix(layers, &held_by(engine));
+    let sized = |layer: &DiffId| (*layer, image.layer_sizes.get(layer).copied().unwrap_or_default());
+    let sized: Vec<(DiffId, u64)> = layers.iter().map(sized).collect();
+    let changed = older(&image.reference, &sized, held_layers, &engine.images);
     let new = layers[held_layers..].iter().filter(|l| counted.insert(**l));
     let sizes: Option<Vec<u64>> = new.map(|l| image.layer_sizes.get(l).copied()).collect();
     Action::PushImage {
@@ -100,5 +104,6 @@ fn push_action(image: &DesiredImage, held: &BTreeSet<ChainId>, counted: &mut BTr
         held_layers,
         layers: layers.len(),
         bytes: sizes.map(|s| s.iter().sum()),
+        changed: changed.iter().map(|older| older.place + 1).collect(),
     }
 }

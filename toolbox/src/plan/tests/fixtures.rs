@@ -6,7 +6,8 @@
 //! - `deploy`: the project of `before.yaml`, else `compose.yaml`, was deployed; `deploy killed N`: by a run that was
 //!   killed after N steps; `deploy sick SERVICE`: by one whose new containers of the service did not become well.
 //! - `change`: from here on it is about `compose.yaml`.
-//! - `have NAME CONTENT [expose PORT] [volume PATH] [check] [arch A]`: an image at hand; `lack NAME`: none.
+//! - `have NAME CONTENT [expose PORT] [volume PATH] [check] [arch A] [megabytes N]`: an image at hand, whose upper
+//!   layer has so many; `lack NAME`: none.
 //! - `host image NAME CONTENT`, `host network NAME [HASH]`, `host volume NAME [HASH]`, `host lacks network NAME`,
 //!   `host arch A`, `host listens ADDRESS`, `host engine none|stopped`, `host container NAME PORT`.
 //! - `container NAME stop|remove|pause|unhealthy|exit CODE|rename NEW|memory N|cpus N|pids N|restart P|connect N|`
@@ -116,7 +117,7 @@ impl Case {
 
     fn have(&mut self, name: &str, content: &str, config: &[&str]) {
         let (mut exposed, mut volumes, mut check) = (json!({}), json!({}), json!(null));
-        let mut architecture = "amd64";
+        let (mut architecture, mut megabytes) = ("amd64", 1);
         let mut words = config.iter();
         while let Some(word) = words.next() {
             match *word {
@@ -124,12 +125,14 @@ impl Case {
                 "volume" => volumes[*words.next().unwrap()] = json!({}),
                 "check" => check = json!({"Test": ["CMD", "true"]}),
                 "arch" => architecture = words.next().unwrap(),
+                "megabytes" => megabytes = words.next().unwrap().parse().unwrap(),
                 _ => panic!("no such property of an image: {word}"),
             }
         }
         let config = json!({"ExposedPorts": exposed, "Volumes": volumes, "Healthcheck": check});
         let mut image = image(name, content, &config);
         image.facts.architecture = architecture.into();
+        image.layer_sizes.insert(*image.facts.layers.last().unwrap(), megabytes * 1_000_000);
         self.world.images.insert(name.into(), image);
     }
 

@@ -1,5 +1,6 @@
 //! Pushes against an engine in memory whose receivers fail.
 
+mod patches;
 mod stores;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,10 @@ fn noise(seed: u8, length: usize) -> Vec<u8> {
 
 /// A saved tarball of an image with these layers.
 fn saved(name: &str, layers: &[&[u8]]) -> Archive<Vec<u8>> {
+    Archive::open(tarball(name, layers)).unwrap()
+}
+
+fn tarball(name: &str, layers: &[&[u8]]) -> Vec<u8> {
     let diff_ids: Vec<Digest> = layers.iter().map(|layer| Digest::of(layer)).collect();
     let config = json!({ "os": "linux", "architecture": "amd64", "config": { "Cmd": [name] },
         "rootfs": { "type": "layers", "diff_ids": diff_ids } });
@@ -45,7 +50,7 @@ fn saved(name: &str, layers: &[&[u8]]) -> Archive<Vec<u8>> {
     layers.iter().zip(&paths).for_each(|(layer, path)| add(path, layer));
     add("config.json", config.to_string().as_bytes());
     add("manifest.json", manifest.to_string().as_bytes());
-    Archive::open(tarball.into_inner().unwrap()).unwrap()
+    tarball.into_inner().unwrap()
 }
 
 fn shipment(name: &str, layers: &[&[u8]]) -> Arc<Shipment<Vec<u8>>> {
