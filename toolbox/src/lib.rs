@@ -1,7 +1,7 @@
 //! toolbox: an SSH agent and a deployer in one small container.
 //!
 //! Imports go downwards only: `cli`, `ui` (ring 4) > `apply`, `engine`, `ssh`, `bootstrap` (3) > `plan`, `state` (2) >
-//! `inventory`, `compose`, `release` (1) > `image`, `yaml` (0). `agent` is a side tower that only `cli` imports.
+//! `inventory`, `compose`, `release`, `ssh_config` (1) > `image`, `yaml` (0). `agent` is a side tower that only `cli` imports.
 
 pub mod agent;
 pub mod apply;
@@ -14,6 +14,7 @@ pub mod inventory;
 pub mod plan;
 pub mod release;
 pub mod ssh;
+pub mod ssh_config;
 pub mod state;
 pub mod ui;
 pub mod yaml;

@@ -92,9 +92,8 @@ pub(super) struct Common {
     /// Leave your own agent (SSH_AUTH_SOCK) alone
     #[arg(long, global = true)]
     pub(super) no_upstream: bool,
-    /// known_hosts files, separated by colons
-    #[arg(long, global = true, value_name = "FILES", env = "TOOLBOX_KNOWN_HOSTS")]
-    pub(super) known_hosts: Option<String>,
+    #[command(flatten)]
+    pub(super) ssh: super::ways::SshArguments,
 }
 
 /// Arguments of `deploy`.

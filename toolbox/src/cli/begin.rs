@@ -52,7 +52,8 @@ pub(super) async fn begin_with(
     ui: Ui,
 ) -> Result<Begun, Failures> {
     let interrupted = interrupt::listen();
-    let keys = keys::gather(common, key, &context.hosts, &ui);
+    context.ways.warnings().iter().for_each(|warning| ui.say(&format!("warning: {warning}")));
+    let keys = keys::gather(common, key, &context, &ui);
     let Keys { agent: dialer, named } = interrupt::or_interrupted(&interrupted, keys).await?;
     context.name_keys(named);
     if let Some(unlocked) = agent::unlocked() {

@@ -1,7 +1,7 @@
 //! The project and the hosts that the arguments name; everything wrong with them is shown at once.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::compose::{self, LoadRequest, Project};
 use crate::inventory::{Host, Inventory};
@@ -12,6 +12,7 @@ use super::args::Common;
 use super::failure::{Failure, Failures};
 use super::keys::Named;
 use super::placement::place;
+use super::ways::Ways;
 
 /// What the engine's socket is called where an inventory does not say.
 const SOCKET: &str = "/var/run/docker.sock";
@@ -24,8 +25,9 @@ pub(super) struct Context {
     pub(super) hosts: Vec<Host>,
     /// What of the project belongs on each chosen host, by the host's name.
     pub(super) placed: BTreeMap<String, Project>,
-    known_hosts: Vec<PathBuf>,
-    /// The keys that the inventory names, by host.
+    /// How they are reached.
+    pub(super) ways: Ways,
+    /// The keys that the inventory and ssh_config name.
     named: Named,
 }
 
@@ -37,8 +39,9 @@ impl Context {
     pub(super) fn load(common: &Common) -> Result<Self, Failures> {
         match (project(common), hosts(common)) {
             (Ok(project), Ok((hosts, inventory))) => {
+                let ways = Ways::read(common, &hosts, &inventory).map_err(Failures::configuration)?;
                 let placed = place(&project, &inventory, &hosts).map_err(Failures::configuration)?;
-                Ok(Self { project, hosts, placed, known_hosts: known_hosts(common), named: Named::new() })
+                Ok(Self { project, hosts, placed, ways, named: Named::default() })
             }
             (project, hosts) => {
                 let lists = [project.err().unwrap_or_default(), hosts.err().unwrap_or_default()];
@@ -52,9 +55,10 @@ impl Context {
     /// # Errors
     /// Everything that is wrong with it.
     pub(super) fn of_hosts(common: &Common) -> Result<Self, Failures> {
-        let (hosts, _) = hosts(common).map_err(Failures::configuration)?;
+        let (hosts, inventory) = hosts(common).map_err(Failures::configuration)?;
+        let ways = Ways::read(common, &hosts, &inventory).map_err(Failures::configuration)?;
         let project = Project::empty("", common.project_directory.clone());
-        Ok(Self { project, hosts, placed: BTreeMap::new(), known_hosts: known_hosts(common), named: Named::new() })
+        Ok(Self { project, hosts, placed: BTreeMap::new(), ways, named: Named::default() })
     }
 
     /// Says what in the files is right and may not be meant.
@@ -69,15 +73,7 @@ impl Context {
 
     /// Where to log in on a host, and as whom.
     pub(super) fn target(&self, host: &Host) -> Target {
-        Target {
-            name: host.name.clone(),
-            address: host.address.clone(),
-            port: host.port,
-            user: host.user.clone().unwrap_or_else(|| "root".into()),
-            pinned: host.host_keys.clone(),
-            known_hosts: self.known_hosts.clone(),
-            identities: self.named.get(&host.name).cloned().unwrap_or_default(),
-        }
+        self.ways.target(host, &self.named)
     }
 
     /// The engine's socket on a host.
@@ -106,7 +102,7 @@ fn project(common: &Common) -> Result<Project, Vec<Failure>> {
     compose::load(&request).map_err(|problems| problems.0.iter().map(problem).collect())
 }
 
-fn problem(problem: &crate::yaml::Problem) -> Failure {
+pub(super) fn problem(problem: &crate::yaml::Problem) -> Failure {
     let bare = crate::yaml::Problem { hint: None, ..problem.clone() };
     Failure::text(bare.to_string(), problem.hint.clone())
 }
@@ -157,14 +153,4 @@ fn single(spec: &str) -> Result<Host, Vec<Failure>> {
     let hint = "give a host of the inventory, or user@address[:port]";
     let parsed = Inventory::single(spec).map_err(|e| vec![Failure::of(&e, Some(hint.into()))])?;
     Ok(parsed.hosts.into_values().next().unwrap_or_else(|| unreachable!("Inventory::single gives one host")))
-}
-
-/// The named files; else known_hosts beside the compose file, and the person's own.
-fn known_hosts(common: &Common) -> Vec<PathBuf> {
-    if let Some(files) = &common.known_hosts {
-        return std::env::split_paths(files).filter(|p| !p.as_os_str().is_empty()).collect();
-    }
-    let own = std::env::var_os("HOME").map(|home| Path::new(&home).join(".ssh/known_hosts"));
-    let project = common.project_directory.join("known_hosts");
-    [Some(project), own, Some("/etc/ssh/ssh_known_hosts".into())].into_iter().flatten().collect()
 }

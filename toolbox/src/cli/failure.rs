@@ -24,6 +24,11 @@ pub(super) struct Failures {
 }
 
 impl Failure {
+    /// What is wrong, without the next step.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// A message.
     pub(super) fn text(message: String, hint: Option<String>) -> Self {
         Self { message, hint }

@@ -5,17 +5,19 @@
 //! person's own agent (`SSH_AUTH_SOCK`) is looked at first, unless `--no-upstream` forbids it: where it gives nothing that
 //! is a warning, and an error only where there is no other key.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::agent::{
     AddOptions, Agent, Askpass, Identity, KeySource, LoadedKey, SOCKET_VARIABLE, Settings, Upstream, UpstreamError,
 };
-use crate::inventory::Host;
 use crate::ssh::AgentDialer;
+use crate::ssh_config::IdentityAgent;
 use crate::ui::Ui;
 
 use super::args::Common;
+use super::context::Context;
 use super::failure::{Failure, Failures, configuration};
 
 mod ask;
@@ -34,7 +36,7 @@ const FIDO_VARIABLE: &str = "SSH_SK_PROVIDER";
 pub(super) struct Keys {
     /// How the agent is reached.
     pub(super) agent: AgentDialer,
-    /// The keys that the inventory names.
+    /// The keys that the inventory and ssh_config name.
     pub(super) named: Named,
 }
 
@@ -45,25 +47,38 @@ pub(super) struct Keys {
 pub(super) async fn gather(
     common: &Common,
     environment: Option<KeySource>,
-    hosts: &[Host],
+    context: &Context,
     ui: &Ui,
 ) -> Result<Keys, Failures> {
-    let behind = look_behind(common).await;
-    let files = named::files(hosts).map_err(Failures::configuration)?;
+    let wanted = context.ways.agent().map_err(|failure| Failures::configuration(vec![failure]))?;
+    let behind = look_behind(common, wanted).await;
+    let files = named::files(&context.hosts, &context.ways).map_err(Failures::configuration)?;
     let wanted = Wanted { may_lack: behind.is_some() || !files.is_empty(), ..sources(common, environment) };
     if wanted.sources.is_empty() && !wanted.may_lack {
         return Err(no_key(common));
     }
     let held = behind.as_ref().and_then(|looked| looked.as_ref().ok()).map_or(&[][..], |(_, listed)| listed);
-    let reading = reading::read(wanted, files, held.to_vec()).await?;
+    let certificates = context.ways.certificate_files();
+    let reading = reading::read(wanted, files, certificates, held.to_vec()).await?;
     reading.warnings.iter().for_each(|warning| ui.say(&format!("warning: {warning}")));
+    if reading.keys.is_empty() && behind.is_none() {
+        return Err(no_key(common));
+    }
     let upstream = settle(behind, &reading, ui)?;
     fill(reading, upstream).await
 }
 
 /// The person's own agent and what it lists now; `None` where there is none or it is to be left alone.
-async fn look_behind(common: &Common) -> Option<Result<(Upstream, Vec<Identity>), UpstreamError>> {
-    let upstream = Upstream::from_environment().filter(|_| !common.no_upstream)?;
+async fn look_behind(
+    common: &Common,
+    wanted: IdentityAgent,
+) -> Option<Result<(Upstream, Vec<Identity>), UpstreamError>> {
+    let upstream = match wanted {
+        _ if common.no_upstream => None,
+        IdentityAgent::Usual => Upstream::from_environment(),
+        IdentityAgent::None => None,
+        IdentityAgent::Socket(path) => Some(Upstream::at(path)),
+    }?;
     Some(upstream.identities().await.map(|listed| (upstream, listed)))
 }
 
@@ -110,7 +125,7 @@ async fn fill(reading: Reading, upstream: Option<Upstream>) -> Result<Keys, Fail
 /// Every key that cannot be read, as a problem of configuration.
 pub(super) async fn read_all(sources: Vec<KeySource>, or_nothing: bool, ui: &Ui) -> Result<Vec<LoadedKey>, Failures> {
     let wanted = Wanted { sources, implied: or_nothing, may_lack: or_nothing };
-    let reading = reading::read(wanted, Vec::new(), Vec::new()).await?;
+    let reading = reading::read(wanted, Vec::new(), BTreeSet::new(), Vec::new()).await?;
     reading.warnings.iter().for_each(|warning| ui.say(&format!("warning: {warning}")));
     Ok(reading.keys)
 }

@@ -34,6 +34,7 @@ mod run;
 mod services;
 mod since;
 mod status;
+mod ways;
 
 use std::process::ExitCode;
 

@@ -51,6 +51,7 @@ pub(super) fn host(name: &str, variables: &Variables, sink: &Sink) -> Host {
         host_keys: reader.host_keys(),
         socket: reader.read(&["toolbox_socket"], socket),
         private_key_file: reader.key_file(),
+        ssh_args: Vec::new(),
         variables: variables.iter().map(|(name, node)| (name.clone(), text_of(node))).collect(),
     }
 }

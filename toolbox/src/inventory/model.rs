@@ -38,6 +38,8 @@ pub struct Host {
     /// The key to log in with (`ansible_ssh_private_key_file`): a path as it can be opened, but for a `~/` at its
     /// beginning, which is the caller's to expand.
     pub private_key_file: Option<PathBuf>,
+    /// Words of `ansible_ssh_common_args` and `ansible_ssh_extra_args`: arguments as the ssh program takes them.
+    pub ssh_args: Vec<String>,
     /// All variables of the host as text (JSON for lists and mappings), also those that toolbox ignores.
     pub variables: BTreeMap<String, String>,
 }

@@ -51,6 +51,7 @@ fn parse(spec: &str) -> Result<Host, &'static str> {
         host_keys: Vec::new(),
         socket: None,
         private_key_file: None,
+        ssh_args: Vec::new(),
         variables: BTreeMap::new(),
     })
 }

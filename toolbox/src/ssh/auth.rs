@@ -35,7 +35,14 @@ pub(super) async fn log_in(
         return Err(SshError::NoIdentities { user: target.user.clone(), address: target.address.clone() });
     }
     let mut login = Login { handle, agent, target, notes, tried: Vec::new(), left: 0, methods: MethodSet::empty() };
-    login.offer_all(in_order(identities, &target.identities)).await
+    let mut offered = in_order(identities, &target.identities);
+    if target.identities_only {
+        offered.retain(|listed| listed.key().is_some_and(|key| is_named(key, &target.identities)));
+    }
+    if offered.is_empty() {
+        return Err(SshError::NoIdentities { user: target.user.clone(), address: target.address.clone() });
+    }
+    login.offer_all(offered).await
 }
 
 /// Whether the agent holds an RSA key; also where it does not say.
@@ -60,6 +67,10 @@ fn in_order(mut identities: Vec<Listed>, named: &[PublicKey]) -> Vec<Listed> {
         }
     });
     identities
+}
+
+fn is_named(key: &KeyData, named: &[PublicKey]) -> bool {
+    named.iter().any(|named| named.key_data() == key)
 }
 
 fn agent_broken(error: &AgentError) -> SshError {
@@ -105,6 +116,9 @@ impl Login<'_> {
     async fn offer(&mut self, identity: &AgentIdentity) -> Result<Outcome, SshError> {
         let Some(hash) = self.hash_for(identity).await else {
             return Ok(Outcome::Refused("the server takes SHA-1 signatures only"));
+        };
+        let Some(hash) = self.accepted(identity, hash) else {
+            return Ok(Outcome::Refused("not offered, as PubkeyAcceptedAlgorithms forbids it"));
         };
         let user = self.target.user.clone();
         let result = match identity {
@@ -152,6 +166,26 @@ impl Login<'_> {
             // A server that does not say: every one since 2016 takes this.
             Ok(None) | Err(_) => Some(Some(HashAlg::Sha512)),
         }
+    }
+
+    /// The hash, or the other one of RSA's, where `PubkeyAcceptedAlgorithms` leaves the algorithm.
+    fn accepted(&self, identity: &AgentIdentity, hash: Option<HashAlg>) -> Option<Option<HashAlg>> {
+        let Some(list) = &self.target.algorithms.pubkey else {
+            return Some(hash);
+        };
+        let suffix = if matches!(identity, AgentIdentity::Certificate { .. }) { "-cert-v01@openssh.com" } else { "" };
+        let accepts = |hash: &Option<HashAlg>| {
+            let algorithm = match identity.public_key().algorithm() {
+                Algorithm::Rsa { .. } => Algorithm::Rsa { hash: *hash },
+                other => other,
+            };
+            let plain = algorithm.to_string();
+            let name =
+                if suffix.is_empty() { plain } else { format!("{}{suffix}", plain.trim_end_matches("@openssh.com")) };
+            !list.apply(&[&name], &[&name]).is_empty()
+        };
+        let other = hash.map(|_| Some(HashAlg::Sha256));
+        std::iter::once(hash).chain(other).find(accepts)
     }
 
     fn note_identity(&mut self, identity: &AgentIdentity, outcome: &str) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use russh::client::{Handle, Msg, connect_stream};
@@ -13,11 +13,11 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::channel::{Incoming, Overflow};
-use super::config::{COMPRESSED, PLAIN, config};
+use super::config::{COMPRESSED, Chosen, PLAIN, config};
 use super::handler::{SessionError, SessionHandler, SessionNotes, describe};
 use super::host_key::HostKeyPolicy;
 use super::tap::{Heard, Tap};
-use super::{AgentDialer, ChannelStream, SshError, Target, Timeouts, auth, dial};
+use super::{AgentDialer, ChannelStream, SshError, Target, Timeouts, Way, auth, dial, program};
 
 /// How long [`Connection::close`] waits for the end.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -27,17 +27,32 @@ const GOODBYE: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Connection(Arc<Inner>);
 
-struct Inner {
+pub(super) struct Inner {
     handle: Handle<SessionHandler>,
     peer: Arc<Peer>,
     overflow: Overflow,
     over: watch::Receiver<()>,
     identity: PublicKey,
+    /// The connection that carries this one.
+    _hop: Option<Connection>,
+}
+
+/// What holds for the other side before anything is sent.
+struct Terms {
+    policy: HostKeyPolicy,
+    chosen: Chosen,
+}
+
+impl Terms {
+    fn of(target: &Target) -> Result<Self, SshError> {
+        Ok(Self { policy: HostKeyPolicy::of(target)?, chosen: Chosen::of(target)? })
+    }
 }
 
 /// Who is on the other side, for messages, and what the session left about its end.
 pub(super) struct Peer {
     pub(super) address: String,
+    label: String,
     notes: Arc<SessionNotes>,
 }
 
@@ -64,7 +79,8 @@ impl Connection {
     /// that it cannot hold up the others.
     ///
     /// # Errors
-    /// Nearly every [`SshError`]; [`SshError::hint`] has the next step.
+    /// Nearly every [`SshError`]; [`SshError::hint`] has the next step. What goes wrong on the way is a
+    /// [`SshError::Hop`] or [`SshError::HopRefused`].
     pub async fn open(target: &Target, agent: &AgentDialer, timeouts: &Timeouts) -> Result<Self, SshError> {
         Self::establish(target, agent, timeouts, Overflow::Fail).await
     }
@@ -92,8 +108,8 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let policy = HostKeyPolicy::of(target)?;
-        Self::introduce(stream, policy, target, agent, timeouts, Overflow::Fail).await
+        let terms = Terms::of(target)?;
+        Self::introduce(stream, None, terms, target, agent, timeouts, Overflow::Fail).await
     }
 
     /// Connects from the host to a Unix socket on it (`direct-streamlocal@openssh.com`).
@@ -178,21 +194,62 @@ impl Connection {
         SshError::ChannelRefused { address: self.address().to_owned(), what: wanted.to_string(), reason }
     }
 
-    async fn establish(
+    /// A stream to the host behind this one.
+    async fn next(&self, target: &Target) -> Result<ChannelStream, SshError> {
+        let stream = self.tcp(target.bare_address(), target.port).await;
+        stream.map_err(|error| match error {
+            SshError::ChannelRefused { reason, .. } => SshError::HopRefused {
+                hop: self.0.peer.label.clone(),
+                address: target.address.clone(),
+                port: target.port,
+                reason,
+            },
+            other => SshError::Hop { hop: self.0.peer.label.clone(), source: Arc::new(other) },
+        })
+    }
+
+    pub(super) fn downgrade(&self) -> Weak<Inner> {
+        Arc::downgrade(&self.0)
+    }
+
+    /// The connection, if somebody still has it and it is not gone.
+    pub(super) fn upgrade(weak: &Weak<Inner>) -> Option<Self> {
+        weak.upgrade().map(Self).filter(|connection| !connection.is_closed())
+    }
+
+    pub(super) async fn establish(
         target: &Target,
         agent: &AgentDialer,
         timeouts: &Timeouts,
         overflow: Overflow,
     ) -> Result<Self, SshError> {
         // Before anything is sent: what is wrong on this side must not depend on the host.
-        let policy = HostKeyPolicy::of(target)?;
-        let stream = dial::dial(target, timeouts.connect).await?;
-        Self::introduce(stream, policy, target, agent, timeouts, overflow).await
+        let terms = Terms::of(target)?;
+        match &target.way {
+            Way::Direct => {
+                let stream = dial::dial(target, timeouts.connect).await?;
+                Self::introduce(stream, None, terms, target, agent, timeouts, overflow).await
+            }
+            Way::Hop(hop) => {
+                let hop = hop.connection(agent, overflow).await?;
+                let stream = hop.next(target).await?;
+                Self::introduce(stream, Some(hop), terms, target, agent, timeouts, overflow).await
+            }
+            Way::Command(command) => {
+                let (program, end) = program::start(command, &target.address)?;
+                let opened = Self::introduce(program, None, terms, target, agent, timeouts, overflow).await;
+                match opened {
+                    Err(error) => Err(end.instead_of(error).await),
+                    opened => opened,
+                }
+            }
+        }
     }
 
     async fn introduce<S>(
         stream: S,
-        policy: HostKeyPolicy,
+        hop: Option<Self>,
+        terms: Terms,
         target: &Target,
         agent: &AgentDialer,
         timeouts: &Timeouts,
@@ -202,9 +259,11 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let notes = Arc::new(SessionNotes::default());
-        let compression = if matches!(overflow, Overflow::Wait) { PLAIN } else { COMPRESSED };
+        let Terms { policy, chosen } = terms;
+        let plain = matches!(overflow, Overflow::Wait) || !target.compression;
+        let compression = if plain { PLAIN } else { COMPRESSED };
         let rsa = timeout(timeouts.auth, auth::may_use_rsa(agent)).await.unwrap_or(true);
-        let config = Arc::new(config(&policy, timeouts, compression, rsa));
+        let config = Arc::new(config(&policy, &chosen, timeouts, compression, rsa));
         let (handler, over) = SessionHandler::new(policy, notes.clone());
         let (stream, heard) = Tap::new(stream);
         let handshake = connect_stream(config, stream, handler);
@@ -215,8 +274,8 @@ impl Connection {
             address: target.address.clone(),
             seconds: timeouts.auth.as_secs(),
         })??;
-        let peer = Arc::new(Peer { address: target.address.clone(), notes });
-        Ok(Self(Arc::new(Inner { handle, peer, overflow, over, identity })))
+        let peer = Arc::new(Peer { address: target.address.clone(), label: target.label(), notes });
+        Ok(Self(Arc::new(Inner { handle, peer, overflow, over, identity, _hop: hop })))
     }
 }
 

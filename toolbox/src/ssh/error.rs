@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::refusal::{AuthRefusal, ChangedHostKey, RefusedHostKey, UnknownHostKey};
 
@@ -86,6 +87,55 @@ pub enum SshError {
         ours: Vec<String>,
         /// What the server offers.
         theirs: Vec<String>,
+    },
+    /// A list of algorithms in ssh_config names none that this program has.
+    #[error("{key} {list} leaves no algorithm for {address} that this program has")]
+    NoAlgorithm {
+        /// The address as given.
+        address: String,
+        /// The keyword.
+        key: &'static str,
+        /// The list as written.
+        list: String,
+    },
+    /// A host on the way could not be reached or did not let us in.
+    #[error("the hop {hop}: {source}")]
+    Hop {
+        /// `user@address:port` of the hop.
+        hop: String,
+        /// What stands in the way there.
+        source: Arc<SshError>,
+    },
+    /// A hop let us in and does not connect to the next host.
+    #[error("the hop {hop} does not connect to {address}:{port}: {reason}")]
+    HopRefused {
+        /// `user@address:port` of the hop.
+        hop: String,
+        /// The next host.
+        address: String,
+        /// Its port.
+        port: u16,
+        /// The reason's name in the protocol, with the hop's own words when it had any.
+        reason: String,
+    },
+    /// A proxy command cannot be started.
+    #[error("the proxy command for {address} cannot be started")]
+    ProxyCommand {
+        /// The address as given.
+        address: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A proxy command ended before the host had answered.
+    #[error("the proxy command for {address} ended with {status}: {stderr}")]
+    ProxyEnded {
+        /// The address as given.
+        address: String,
+        /// `exit status: 1`, or by which signal.
+        status: String,
+        /// The end of what it wrote to its stderr.
+        stderr: String,
     },
     /// The handshake failed in another way.
     #[error("the SSH handshake with {address}:{port} failed: {reason}")]

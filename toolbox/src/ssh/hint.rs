@@ -25,6 +25,23 @@ impl SshError {
             Self::NoCommonAlgorithm { .. } => {
                 "the server is too old or too restricted; on the host: sshd -T | grep -i -e algorithms -e ciphers -e macs".to_owned()
             }
+            Self::NoAlgorithm { key, .. } => {
+                format!("change {key} in ssh_config, or use no configuration for once: --ssh-config none")
+            }
+            Self::Hop { source, .. } => return source.hint(),
+            Self::HopRefused { reason, .. } if reason.contains("prohibited") => {
+                "the hop's sshd forbids it: AllowTcpForwarding must be yes or local, and PermitOpen must name it; \
+                 on the hop: sshd -T | grep -i -e allowtcpforwarding -e permitopen -e disableforwarding"
+                    .to_owned()
+            }
+            Self::HopRefused { address, port, .. } => {
+                format!("does it answer there? on the hop: ssh-keyscan -p {port} {}", quote(address))
+            }
+            Self::ProxyCommand { .. } => {
+                "it needs a shell, /bin/sh, and this image has none: write ProxyJump, or run toolbox where there is one"
+                    .to_owned()
+            }
+            Self::ProxyEnded { .. } => "try it by itself; %h and %p are the host's name and port".to_owned(),
             Self::KnownHostsUnreadable { file, uid, .. } => {
                 let file = quote(&file.display().to_string());
                 format!("let uid {uid} read it: chmod a+r {file}; ls -ld {file}")

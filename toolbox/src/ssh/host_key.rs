@@ -6,9 +6,10 @@ use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, Certificate, EcdsaCurve, HashAlg, PublicKey, PublicKeyOrCertificate};
 
-use super::known_hosts::{Entry, KnownHosts, Marker, glob};
+use super::known_hosts::{Entry, KnownHosts, Marker};
 use super::refusal::{ChangedHostKey, RefusedHostKey, UnknownHostKey};
 use super::{SshError, Target};
+use crate::ssh_config::{AlgorithmList, glob};
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,12 @@ pub(super) struct HostKeyPolicy {
     bare: String,
     known: KnownHosts,
     pinned: bool,
+    /// Algorithms for plain keys, most preferred first.
+    plain: Vec<Algorithm>,
+    /// For certificates.
+    certificates: Vec<Algorithm>,
+    /// Whether `HostKeyAlgorithms` gives the order.
+    own_order: bool,
 }
 
 impl HostKeyPolicy {
@@ -36,23 +43,27 @@ impl HostKeyPolicy {
         for skipped in known.skipped() {
             tracing::warn!("{}: line skipped: {}", skipped.place, skipped.reason);
         }
-        let bare = target.bare_address().to_ascii_lowercase();
-        Ok(Self { host: target.known_hosts_name(), bare, known, pinned })
+        let bare = target.host_key_alias.as_deref().unwrap_or(target.bare_address()).to_ascii_lowercase();
+        let (plain, certificates) = wanted_algorithms(target)?;
+        let own_order = target.algorithms.host_key.as_ref().is_some_and(AlgorithmList::has_own_order);
+        Ok(Self { host: target.known_hosts_name(), bare, known, pinned, plain, certificates, own_order })
     }
 
     /// Host key algorithms in the order to ask for, the types on file first: a server picks the
     /// first that it has, and one that is not on file would be refused.
     pub(super) fn algorithms(&self) -> Vec<Algorithm> {
         let on_file: Vec<_> = self.with_marker(None).map(|entry| entry.key().algorithm()).collect();
-        let mut algorithms = acceptable_algorithms();
-        algorithms.sort_by_key(|algorithm| !on_file.iter().any(|known| same_type(known, algorithm)));
+        let mut algorithms = self.plain.clone();
+        if !self.own_order {
+            algorithms.sort_by_key(|algorithm| !on_file.iter().any(|known| same_type(known, algorithm)));
+        }
         algorithms
     }
 
     /// Algorithms to ask a certificate for: none unless an authority for this host is on file.
     pub(super) fn certificate_algorithms(&self) -> Vec<Algorithm> {
         match self.with_marker(Some(Marker::CertAuthority)).next() {
-            Some(_) => acceptable_algorithms(),
+            Some(_) => self.certificates.clone(),
             None => Vec::new(),
         }
     }
@@ -193,6 +204,26 @@ fn same_type(known: &Algorithm, algorithm: &Algorithm) -> bool {
         (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }) => true,
         (known, algorithm) => known == algorithm,
     }
+}
+
+/// Those for plain keys and those for certificates that `HostKeyAlgorithms` leaves.
+fn wanted_algorithms(target: &Target) -> Result<(Vec<Algorithm>, Vec<Algorithm>), SshError> {
+    let acceptable = acceptable_algorithms();
+    let Some(list) = &target.algorithms.host_key else {
+        return Ok((acceptable.clone(), acceptable));
+    };
+    let plain: Vec<String> = acceptable.iter().map(ToString::to_string).collect();
+    let certificates: Vec<String> = plain.iter().map(|name| format!("{name}-cert-v01@openssh.com")).collect();
+    let all: Vec<&str> = certificates.iter().chain(&plain).map(String::as_str).collect();
+    let left = list.apply(&all, &all);
+    if left.is_empty() {
+        return Err(super::config::none_left("HostKeyAlgorithms", list, target));
+    }
+    let of = |names: &[String]| -> Vec<Algorithm> {
+        let place = |name: &&str| names.iter().position(|known| known == *name);
+        left.iter().filter_map(place).map(|index| acceptable[index].clone()).collect()
+    };
+    Ok((of(&plain), of(&certificates)))
 }
 
 /// Everything but SHA-1 and DSA, most preferred first.

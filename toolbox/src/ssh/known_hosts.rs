@@ -19,7 +19,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 pub use entry::{Entry, Marker};
-pub(super) use pattern::glob;
 
 use super::SshError;
 

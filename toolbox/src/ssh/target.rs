@@ -1,9 +1,13 @@
 //! Where a connection goes, who logs in there, and how long each step may take.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use russh::keys::PublicKey;
+
+use super::Hop;
+use crate::ssh_config::{AddressFamily, Algorithms};
 
 /// A host and a login on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,18 +27,91 @@ pub struct Target {
     pub known_hosts: Vec<PathBuf>,
     /// The keys that are offered first, in this order, each with its certificates before it. The agent's others follow.
     pub identities: Vec<PublicKey>,
+    /// Whether nothing but these is offered.
+    pub identities_only: bool,
+    /// The name that known_hosts has for it, in place of address and port.
+    pub host_key_alias: Option<String>,
+    /// How it is reached.
+    pub way: Way,
+    /// What a TCP connection to it, or to its first hop, is made with.
+    pub dialing: Dialing,
+    /// Whether the connection for control may be compressed.
+    pub compression: bool,
+    /// In place of the usual ones.
+    pub algorithms: Algorithms,
+    /// For callers that pass none of their own, and for a hop.
+    pub timeouts: Timeouts,
+}
+
+/// How a host is reached.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Way {
+    /// By TCP.
+    #[default]
+    Direct,
+    /// By a channel from another host, to which the login comes first.
+    Hop(Hop),
+    /// Through the standard input and output of a command for `sh`.
+    Command(String),
+}
+
+/// Settings of a TCP connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dialing {
+    /// Which of a name's addresses are tried.
+    pub family: AddressFamily,
+    /// The address of this machine to connect from.
+    pub from: Option<IpAddr>,
+    /// How often all addresses are tried, a second apart.
+    pub attempts: u32,
+}
+
+impl Default for Dialing {
+    fn default() -> Self {
+        Self { family: AddressFamily::Any, from: None, attempts: 1 }
+    }
 }
 
 impl Target {
+    /// A host that is called by its address, reached by TCP, of which nothing is on file.
+    #[must_use]
+    pub fn new(address: &str, port: u16, user: &str) -> Self {
+        Self {
+            name: address.to_owned(),
+            address: address.to_owned(),
+            port,
+            user: user.to_owned(),
+            pinned: Vec::new(),
+            known_hosts: Vec::new(),
+            identities: Vec::new(),
+            identities_only: false,
+            host_key_alias: None,
+            way: Way::Direct,
+            dialing: Dialing::default(),
+            compression: true,
+            algorithms: Algorithms::default(),
+            timeouts: Timeouts::default(),
+        }
+    }
+
+    /// `user@address:port`, for messages.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{}@{}:{}", self.user, self.address, self.port)
+    }
+
     /// The address without the brackets that an IPv6 address may be written in.
     #[must_use]
     pub fn bare_address(&self) -> &str {
         self.address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&self.address)
     }
 
-    /// How known_hosts names this host: `address`, or `[address]:port` when the port is not 22.
+    /// How known_hosts names this host: its alias, else `address`, or `[address]:port` when the port is not 22.
     #[must_use]
     pub fn known_hosts_name(&self) -> String {
+        if let Some(alias) = &self.host_key_alias {
+            return alias.to_ascii_lowercase();
+        }
         super::known_hosts::host_name(self.bare_address(), self.port)
     }
 }

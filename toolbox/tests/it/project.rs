@@ -291,7 +291,7 @@ impl Run {
         found
     }
 
-    fn both(&self) -> String {
+    pub(crate) fn both(&self) -> String {
         format!("(status {:?})\n--- stdout\n{}--- stderr\n{}", self.status, self.stdout, self.stderr)
     }
 }

@@ -261,13 +261,5 @@ async fn a_server_that_falls_silent_after_its_banner_times_out() {
 }
 
 pub(crate) fn somewhere(address: &str, port: u16) -> Target {
-    Target {
-        name: "vm".to_owned(),
-        address: address.to_owned(),
-        port,
-        user: "root".to_owned(),
-        pinned: Vec::new(),
-        known_hosts: Vec::new(),
-        identities: Vec::new(),
-    }
+    Target { name: "vm".to_owned(), ..Target::new(address, port, "root") }
 }

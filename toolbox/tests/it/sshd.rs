@@ -92,15 +92,7 @@ impl Sshd {
     pub(crate) fn target_with(&self, known_hosts: &str) -> Target {
         let file = self.path("known_hosts");
         fs::write(&file, known_hosts).unwrap();
-        Target {
-            name: "vm".to_owned(),
-            address: "127.0.0.1".to_owned(),
-            port: self.port,
-            user: user(),
-            pinned: Vec::new(),
-            known_hosts: vec![file],
-            identities: Vec::new(),
-        }
+        Target { name: "vm".to_owned(), known_hosts: vec![file], ..Target::new("127.0.0.1", self.port, &user()) }
     }
 
     /// Lets these keys in instead of the one that it was started with.

@@ -1,8 +1,8 @@
-//! The keys that the inventory names for its hosts (`ansible_ssh_private_key_file`).
+//! The keys that the inventory (`ansible_ssh_private_key_file`) and ssh_config (`IdentityFile`) name for hosts.
 //!
 //! Contract: a named key is offered to its hosts first. It need not be read where an agent has it already: then its
 //! public half is enough, `FILE.pub` or the named file itself, as with ssh. A file that several hosts name is read once.
-//! A key that is nowhere is a problem of configuration.
+//! A key of the inventory that is nowhere is a problem of configuration; one of ssh_config is passed over, as by ssh.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,22 +13,49 @@ use crate::agent::{KeySource, LoadError, Passphrases, SecretFileError, SourceErr
 use crate::inventory::Host;
 
 use super::super::failure::Failure;
+use super::super::ways::Ways;
 use super::reading::Reading;
 
-/// Keys to offer first, by the host's name.
-pub(in crate::cli) type Named = BTreeMap<String, Vec<PublicKey>>;
+/// Keys to offer first.
+#[derive(Debug, Default)]
+pub(in crate::cli) struct Named {
+    /// By the host's name in the inventory.
+    hosts: BTreeMap<String, Vec<PublicKey>>,
+    /// By the file that ssh_config names.
+    files: BTreeMap<PathBuf, Vec<PublicKey>>,
+}
+
+impl Named {
+    /// Those that the inventory names for a host.
+    pub(in crate::cli) fn of_host(&self, host: &str) -> &[PublicKey] {
+        self.hosts.get(host).map_or(&[], Vec::as_slice)
+    }
+
+    /// Those of a file that ssh_config names.
+    pub(in crate::cli) fn of_file(&self, file: &Path) -> &[PublicKey] {
+        self.files.get(file).map_or(&[], Vec::as_slice)
+    }
+}
 
 /// A file and the hosts that it is named for.
 pub(super) struct NamedFile {
     path: PathBuf,
     hosts: Vec<String>,
+    by: By,
 }
 
-/// The files that these hosts name, each once.
+/// Who names a file.
+#[derive(PartialEq, Eq)]
+enum By {
+    Inventory,
+    SshConfig,
+}
+
+/// The files that are named for these hosts, each once.
 ///
 /// # Errors
 /// A path that cannot be expanded.
-pub(super) fn files(hosts: &[Host]) -> Result<Vec<NamedFile>, Vec<Failure>> {
+pub(super) fn files(hosts: &[Host], ways: &Ways) -> Result<Vec<NamedFile>, Vec<Failure>> {
     let mut files: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
     let mut failures = Vec::new();
     for host in hosts {
@@ -38,10 +65,13 @@ pub(super) fn files(hosts: &[Host]) -> Result<Vec<NamedFile>, Vec<Failure>> {
             None => {}
         }
     }
-    match failures.is_empty() {
-        true => Ok(files.into_iter().map(|(path, hosts)| NamedFile { path, hosts }).collect()),
-        false => Err(failures),
+    if !failures.is_empty() {
+        return Err(failures);
     }
+    let of_inventory = files.into_iter().map(|(path, hosts)| NamedFile { path, hosts, by: By::Inventory });
+    let configured = ways.key_files().into_iter().filter(|(path, _)| path.exists() || with_pub(path).exists());
+    let of_config = configured.map(|(path, hosts)| NamedFile { path, hosts, by: By::SshConfig });
+    Ok(of_inventory.chain(of_config).collect())
 }
 
 fn expanded(path: &Path) -> Result<PathBuf, Failure> {
@@ -56,7 +86,11 @@ fn expanded(path: &Path) -> Result<PathBuf, Failure> {
 /// Finds the key of a file, and notes it for its hosts.
 pub(super) fn find(file: &NamedFile, reading: &mut Reading, passphrases: &mut Passphrases<'_>) {
     match keys_of(file, reading, passphrases) {
-        Ok(keys) => file.hosts.iter().for_each(|host| drop(reading.named.insert(host.clone(), keys.clone()))),
+        Ok(keys) if file.by == By::SshConfig => drop(reading.named.files.insert(file.path.clone(), keys)),
+        Ok(keys) => file.hosts.iter().for_each(|host| drop(reading.named.hosts.insert(host.clone(), keys.clone()))),
+        Err(failures) if file.by == By::SshConfig => {
+            reading.warnings.extend(failures.iter().map(|failure| format!("{}; it is passed over", failure.message())));
+        }
         Err(failures) => failures.into_iter().for_each(|failure| reading.fail(failure)),
     }
 }
@@ -116,7 +150,8 @@ impl NamedFile {
     }
 
     fn named_by(&self) -> String {
-        format!("(ansible_ssh_private_key_file of {})", self.hosts.join(", "))
+        let variable = if self.by == By::Inventory { "ansible_ssh_private_key_file" } else { "IdentityFile" };
+        format!("({variable} of {})", self.hosts.join(", "))
     }
 
     fn where_to_put_it(&self) -> String {

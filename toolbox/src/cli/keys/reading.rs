@@ -1,5 +1,6 @@
 //! Reads keys from where they are, on a thread of its own, since that may wait for a person.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use ssh_key::PublicKey;
@@ -31,7 +32,7 @@ pub(super) struct Reading {
     pub(super) keys: Vec<LoadedKey>,
     /// What is right and may not be meant.
     pub(super) warnings: Vec<String>,
-    /// The keys that the inventory names.
+    /// The keys that the inventory and ssh_config name.
     pub(super) named: Named,
     /// The public halves that need not be read: those of the person's own agent.
     elsewhere: Vec<KeyData>,
@@ -44,12 +45,22 @@ pub(super) struct Reading {
 ///
 /// # Errors
 /// Everything that is wrong.
-pub(super) async fn read(wanted: Wanted, files: Vec<NamedFile>, held: Vec<Identity>) -> Result<Reading, Failures> {
-    let reading = tokio::task::spawn_blocking(move || read_all(&wanted, &files, &held));
+pub(super) async fn read(
+    wanted: Wanted,
+    files: Vec<NamedFile>,
+    certificates: BTreeSet<PathBuf>,
+    held: Vec<Identity>,
+) -> Result<Reading, Failures> {
+    let reading = tokio::task::spawn_blocking(move || read_all(&wanted, &files, &certificates, &held));
     reading.await.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()))
 }
 
-fn read_all(wanted: &Wanted, files: &[NamedFile], held: &[Identity]) -> Result<Reading, Failures> {
+fn read_all(
+    wanted: &Wanted,
+    files: &[NamedFile],
+    certificates: &BTreeSet<PathBuf>,
+    held: &[Identity],
+) -> Result<Reading, Failures> {
     let file = std::env::var_os(PASSPHRASE_FILE_VARIABLE).filter(|f| !f.is_empty());
     let given = file.map(|f| passphrase_file(Path::new(&f))).transpose();
     let given = given.map_err(|error| configuration(&error, error.hint()))?;
@@ -63,6 +74,7 @@ fn read_all(wanted: &Wanted, files: &[NamedFile], held: &[Identity]) -> Result<R
     for file in files {
         named::find(file, &mut reading, &mut passphrases);
     }
+    certificates.iter().for_each(|file| reading.certify(file));
     match reading.failures.is_empty() {
         true => Ok(reading),
         false => Err(Failures::configuration(reading.failures)),
@@ -97,6 +109,27 @@ impl Reading {
         }
         self.files.extend(file.and_then(|file| Some((file.canonicalize().ok()?, public.clone()))));
         public
+    }
+
+    /// Puts a certificate of a file to its key, where that was read; one that does not exist is passed over, as by ssh.
+    fn certify(&mut self, file: &Path) {
+        let Ok(text) = std::fs::read_to_string(file) else { return };
+        let certificate = match Certificate::from_openssh(&text) {
+            Ok(certificate) => certificate,
+            Err(error) => return self.warnings.push(format!("CertificateFile {}: {error}", file.display())),
+        };
+        let certified = PublicKey::from_bytes(certificate.plain_key()).ok();
+        let is_its = |loaded: &&mut LoadedKey| {
+            certified.as_ref().is_some_and(|key| key.key_data() == loaded.key.public_key().key_data())
+        };
+        match self.keys.iter_mut().find(is_its) {
+            Some(loaded) if loaded.certificate.is_none() => loaded.certificate = Some(certificate),
+            Some(loaded) => {
+                let (key, origin) = (loaded.key.clone(), file.display().to_string());
+                self.keys.push(LoadedKey { key, certificate: Some(certificate), origin });
+            }
+            None => {}
+        }
     }
 
     /// Whether an agent has the private half of a public key.

@@ -26,16 +26,8 @@ fn policy_at(port: u16, text: &str) -> HostKeyPolicy {
 }
 
 fn policy(port: u16, pinned: &[String], known_hosts: Vec<std::path::PathBuf>) -> HostKeyPolicy {
-    HostKeyPolicy::of(&Target {
-        name: "vm".to_owned(),
-        address: "Web".to_owned(),
-        port,
-        user: "root".to_owned(),
-        pinned: pinned.to_vec(),
-        known_hosts,
-        identities: Vec::new(),
-    })
-    .unwrap()
+    let target = Target { name: "vm".into(), pinned: pinned.to_vec(), known_hosts, ..Target::new("Web", port, "root") };
+    HostKeyPolicy::of(&target).unwrap()
 }
 
 /// The verdict on key number `seed` at port 22: `ok`, or the error's name.

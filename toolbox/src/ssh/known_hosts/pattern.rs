@@ -4,6 +4,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use russh::keys::ssh_key::known_hosts::HostPatterns;
 use sha1::Sha1;
 
+use crate::ssh_config::any_matches;
+
 /// The host field of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Hosts {
@@ -31,52 +33,14 @@ impl Hosts {
         match self {
             Self::Any => true,
             Self::Hashed { salt, hash } => hash_of(salt, host).is_some_and(|found| found == *hash),
-            Self::Patterns(patterns) => list_includes(patterns, host),
+            // A negated pattern that matches rules the host out, wherever it stands in the list.
+            Self::Patterns(patterns) => any_matches(patterns.iter().map(String::as_str), host),
         }
     }
-}
-
-/// A negated pattern that matches rules the host out, wherever it stands in the list.
-fn list_includes(patterns: &[String], host: &str) -> bool {
-    let mut included = false;
-    for pattern in patterns {
-        match pattern.strip_prefix('!') {
-            Some(negated) if glob(negated, host) => return false,
-            Some(_) => {}
-            None => included |= glob(pattern, host),
-        }
-    }
-    included
 }
 
 fn hash_of(salt: &[u8], host: &str) -> Option<[u8; 20]> {
     let mut mac = Hmac::<Sha1>::new_from_slice(salt).ok()?;
     mac.update(host.as_bytes());
     Some(mac.finalize().into_bytes().into())
-}
-
-/// Whether `text` matches `pattern`, in which `*` is any run of characters and `?` any one.
-///
-/// Walks both once and goes back to the last `*` on a mismatch, so that no pattern takes exponential
-/// time.
-pub(in crate::ssh) fn glob(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
-    let (mut p, mut t) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        if pattern.get(p) == Some(&'*') {
-            star = Some((p, t));
-            p += 1;
-        } else if pattern.get(p).is_some_and(|&c| c == '?' || c == text[t]) {
-            p += 1;
-            t += 1;
-        } else if let Some((star_p, star_t)) = star {
-            star = Some((star_p, star_t + 1));
-            p = star_p + 1;
-            t = star_t + 1;
-        } else {
-            return false;
-        }
-    }
-    pattern[p..].iter().all(|&c| c == '*')
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::ssh_config::glob;
 
 const ECDSA: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBJphuN+18WoyvNeAUK2Pw3kWFHGlJsxVVsZWdUOFvC9rOGpM/TBfu3BIF2MIOQCnQ/k+gsQDB+6jpVzL2HnK16Q=";
 
