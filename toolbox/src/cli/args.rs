@@ -30,6 +30,8 @@ pub(super) enum Verb {
     Plan(Plan),
     /// Send images to the hosts: only what each lacks, without a registry
     Push(super::push::Arguments),
+    /// List the hosts of the inventory; `hosts check` tests them, `hosts trust` shows and takes in their keys
+    Hosts(super::fleet::Arguments),
     /// Show the project's containers on the hosts
     Status(Status),
     /// Bring an earlier release back, with its images, configs and environment; the one before by default
@@ -76,9 +78,10 @@ pub(super) struct Common {
     /// Also deploy services under this profile [default: COMPOSE_PROFILES]
     #[arg(long, global = true, value_name = "NAME")]
     pub(super) profile: Vec<String>,
-    /// Hosts, in Ansible's YAML inventory format [default: inventory.yaml in the project directory]
-    #[arg(long, short, global = true, value_name = "FILE", env = "TOOLBOX_INVENTORY")]
-    pub(super) inventory: Option<PathBuf>,
+    /// Ansible inventory: a file (YAML or INI) or a directory of them; may be repeated, later ones over earlier ones
+    /// [default: inventory.yaml, .yml, .ini or inventory in the project directory]
+    #[arg(long, short, global = true, value_name = "PATH", env = "TOOLBOX_INVENTORY")]
+    pub(super) inventory: Vec<PathBuf>,
     /// A host of the inventory, or user@address[:port] without an inventory
     #[arg(long, global = true, value_name = "HOST")]
     pub(super) host: Vec<String>,

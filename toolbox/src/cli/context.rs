@@ -1,7 +1,6 @@
 //! The project and the hosts that the arguments name; everything wrong with them is shown at once.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use crate::compose::{self, LoadRequest, Project};
 use crate::inventory::{Host, Inventory};
@@ -25,6 +24,7 @@ pub(super) struct Context {
     pub(super) hosts: Vec<Host>,
     /// What of the project belongs on each chosen host, by the host's name.
     pub(super) placed: BTreeMap<String, Project>,
+    inventory: Inventory,
     /// How they are reached.
     pub(super) ways: Ways,
     /// The keys that the inventory and ssh_config name.
@@ -41,7 +41,7 @@ impl Context {
             (Ok(project), Ok((hosts, inventory))) => {
                 let ways = Ways::read(common, &hosts, &inventory).map_err(Failures::configuration)?;
                 let placed = place(&project, &inventory, &hosts).map_err(Failures::configuration)?;
-                Ok(Self { project, hosts, placed, ways, named: Named::default() })
+                Ok(Self { project, hosts, placed, inventory, ways, named: Named::default() })
             }
             (project, hosts) => {
                 let lists = [project.err().unwrap_or_default(), hosts.err().unwrap_or_default()];
@@ -58,12 +58,16 @@ impl Context {
         let (hosts, inventory) = hosts(common).map_err(Failures::configuration)?;
         let ways = Ways::read(common, &hosts, &inventory).map_err(Failures::configuration)?;
         let project = Project::empty("", common.project_directory.clone());
-        Ok(Self { project, hosts, placed: BTreeMap::new(), ways, named: Named::default() })
+        Ok(Self { project, hosts, placed: BTreeMap::new(), inventory, ways, named: Named::default() })
     }
 
     /// Says what in the files is right and may not be meant.
     pub(super) fn warn(&self, ui: &Ui) {
-        self.project.warnings.iter().for_each(|warning| ui.say(&format!("warning: {warning}")));
+        self.project
+            .warnings
+            .iter()
+            .chain(&self.inventory.warnings)
+            .for_each(|warning| ui.say(&format!("warning: {warning}")));
     }
 
     /// Takes in which keys are offered first.
@@ -74,6 +78,14 @@ impl Context {
     /// Where to log in on a host, and as whom.
     pub(super) fn target(&self, host: &Host) -> Target {
         self.ways.target(host, &self.named)
+    }
+
+    /// The groups that a host is in but `all`, by name.
+    pub(super) fn groups(&self, host: &str) -> Vec<String> {
+        let holds = self.inventory.groups.iter().filter(|(name, hosts)| *name != "all" && hosts.contains(host));
+        let mut names: Vec<String> = holds.map(|(name, _)| name.clone()).collect();
+        names.sort();
+        names
     }
 
     /// The engine's socket on a host.
@@ -110,8 +122,11 @@ pub(super) fn problem(problem: &crate::yaml::Problem) -> Failure {
 /// The chosen hosts, and the inventory that services are placed by.
 fn hosts(common: &Common) -> Result<(Vec<Host>, Inventory), Vec<Failure>> {
     let inventory = inventory(common)?;
-    let hosts = if common.host.is_empty() { inventory.hosts.clone() } else { named(&common.host, &inventory)? };
-    let mut hosts: Vec<Host> = hosts.into_values().collect();
+    let mut hosts: Vec<Host> = match common.host.is_empty() {
+        true => inventory.hosts.values().cloned().collect(),
+        false => named(&common.host, &inventory)?.into_values().collect(),
+    };
+    hosts.sort_by(|a, b| a.name.cmp(&b.name));
     if !common.limit.is_empty() {
         let selected = inventory.select(&common.limit).map_err(|e| vec![Failure::of(&e, None)])?;
         hosts.retain(|h| selected.iter().any(|s| s.name == h.name));
@@ -127,14 +142,24 @@ fn some_hosts(hosts: Vec<Host>) -> Result<Vec<Host>, Vec<Failure>> {
     Ok(hosts)
 }
 
+/// What the inventory is called in the project directory; the first that there is counts.
+const INVENTORIES: [&str; 4] = ["inventory.yaml", "inventory.yml", "inventory.ini", "inventory"];
+
 /// The inventory; none is needed where every host is given by its address.
 fn inventory(common: &Common) -> Result<Inventory, Vec<Failure>> {
-    let default = common.project_directory.join("inventory.yaml");
-    let file: &Path = common.inventory.as_deref().unwrap_or(&default);
-    if common.inventory.is_none() && !file.exists() && !common.host.is_empty() {
-        return Ok(Inventory::default());
-    }
-    Inventory::from_file(file).map_err(|problems| problems.0.iter().map(problem).collect())
+    let directory = &common.project_directory;
+    let sources = match common.inventory.is_empty() {
+        false => common.inventory.clone(),
+        true => {
+            let found = INVENTORIES.iter().map(|name| directory.join(name)).find(|path| path.exists());
+            if found.is_none() && !common.host.is_empty() {
+                return Ok(Inventory::default());
+            }
+            vec![found.unwrap_or_else(|| directory.join(INVENTORIES[0]))]
+        }
+    };
+    let loaded = Inventory::load(&sources, Some(directory));
+    loaded.map_err(|problems| problems.0.iter().map(problem).collect())
 }
 
 fn named(specs: &[String], inventory: &Inventory) -> Result<BTreeMap<String, Host>, Vec<Failure>> {

@@ -44,6 +44,11 @@ impl Failure {
         Self { message: format!("{host}: {}", self.message), ..self }
     }
 
+    /// The next step.
+    pub(super) fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// Shows it.
     pub(super) fn show(&self, ui: &Ui) {
         ui.error(&self.message, self.hint.as_deref());

@@ -13,6 +13,7 @@ mod down;
 mod exec;
 mod exit_status;
 mod failure;
+mod fleet;
 mod helper;
 mod hosts;
 mod interrupt;
@@ -97,6 +98,7 @@ async fn carry_out(arguments: Arguments, key: Option<KeySource>, ui: Ui) -> Resu
         Verb::Rollback(verb) => rollback::run(&common, &verb, key, ui).await,
         Verb::Releases(verb) => releases::run(&common, &verb, key, ui).await,
         Verb::Prune(verb) => prune::run(&common, &verb, key, ui).await,
+        Verb::Hosts(verb) => fleet::run(&common, &verb, key, ui).await,
         Verb::Push(verb) => push::run(&common, &verb, key, ui).await,
         Verb::Status(verb) => status::run(&common, &verb, key, ui).await,
         Verb::Logs(verb) => logs::run(&common, &verb, key, ui).await,

@@ -40,6 +40,13 @@ pub(super) struct SshArguments {
     known_hosts: Option<String>,
 }
 
+impl SshArguments {
+    /// known_hosts files were named, instead of the usual ones.
+    pub(super) fn names_known_hosts(&self) -> bool {
+        self.known_hosts.is_some()
+    }
+}
+
 /// The ways to the chosen hosts.
 pub(super) struct Ways {
     hosts: BTreeMap<String, Resolved>,

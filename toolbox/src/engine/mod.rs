@@ -4,6 +4,7 @@
 //! `state`; every failure says which object it is about. Absent on purpose: how the stream reaches the engine (`ssh`),
 //! and every decision (`plan`).
 
+mod about;
 mod client;
 mod create;
 mod exec;
@@ -32,6 +33,7 @@ use crate::compose::{Attachment, Project, PublishedPort, Service};
 use crate::image::Reference;
 use crate::state::{EngineState, ImageFacts};
 
+pub use about::About;
 pub use client::Docker;
 pub use hijack::Output;
 pub use logs::{ContainerEvent, LogRequest};

@@ -136,7 +136,7 @@ fn variant(machine: &str) -> String {
     version.map(|version| format!("v{version}")).unwrap_or_default()
 }
 
-fn store(info: &SystemInfo) -> Store {
+pub(super) fn store(info: &SystemInfo) -> Store {
     let mut pairs = info.driver_status.iter().flatten();
     let snapshotter = pairs.any(|p| p.iter().any(|text| text.starts_with("io.containerd.snapshotter")));
     if snapshotter { Store::Containerd } else { Store::Classic }

@@ -1,42 +1,25 @@
 //! From a host's variables to how it is reached.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use serde_json::Value as Json;
 use ssh_key::PublicKey;
 
-use super::Host;
-use super::file::Variables;
-use crate::yaml::{self, Node, Sink, Value, nearest};
+use super::draft::Variables;
+use super::rules::{is_password, refuse};
+use super::sources::is_vault;
+use super::values::{json_of, text_of};
+use super::{Host, Password, words};
+use crate::yaml::{self, Node, Sink, Value};
 
-/// Our own variables.
-const OURS: [&str; 2] = ["toolbox_host_key", "toolbox_socket"];
-/// Variables that change how Ansible connects, and why toolbox does not follow them.
-const REFUSED: [(&str, &str); 14] = [
-    ("ansible_become_exe", "another sudo program is not supported yet"),
-    ("ansible_become_flags", "flags for sudo are not supported yet"),
-    ("ansible_become_pass", "sudo with a password is not supported yet; allow it without (NOPASSWD)"),
-    ("ansible_become_password", "sudo with a password is not supported yet; allow it without (NOPASSWD)"),
-    ("ansible_password", "passwords are not supported yet; use a key"),
-    ("ansible_ssh_args", "arguments for the ssh program are not supported yet"),
-    ("ansible_ssh_common_args", "arguments for the ssh program are not supported yet"),
-    ("ansible_ssh_executable", "toolbox has its own SSH client"),
-    ("ansible_ssh_extra_args", "arguments for the ssh program are not supported yet"),
-    ("ansible_ssh_pass", "passwords are not supported yet; use a key"),
-    ("ansible_ssh_password", "passwords are not supported yet; use a key"),
-    ("ansible_ssh_proxy_command", "a proxy command is not supported yet"),
-    ("ansible_sudo_pass", "sudo with a password is not supported yet; allow it without (NOPASSWD)"),
-    ("ansible_paramiko_proxy_command", "a proxy command is not supported yet"),
-];
-/// Variables of which only some values can be followed.
-const LIMITED: [(&str, &[&str], &str); 6] = [
-    ("ansible_become_method", &["sudo"], "only sudo is supported"),
-    ("ansible_become_user", &["root"], "only root is supported"),
-    ("ansible_connection", &["ssh", "smart"], "only ssh is supported"),
-    ("ansible_group_priority", &["1"], "priorities of groups are not supported yet"),
-    ("ansible_host_key_checking", &["true", "yes", "on"], "host keys are always checked"),
-    ("ansible_ssh_host_key_checking", &["true", "yes", "on"], "host keys are always checked"),
-];
+/// Of several names of a variable that are set, Ansible takes the last.
+const ADDRESS: [&str; 2] = ["ansible_host", "ansible_ssh_host"];
+const PORT: [&str; 2] = ["ansible_port", "ansible_ssh_port"];
+const USER: [&str; 2] = ["ansible_user", "ansible_ssh_user"];
+const KEY_FILE: [&str; 2] = ["ansible_private_key_file", "ansible_ssh_private_key_file"];
+const BECOME_PASSWORD: [&str; 3] = ["ansible_become_password", "ansible_become_pass", "ansible_sudo_pass"];
 
 /// The host with all that its variables say.
 pub(super) fn host(name: &str, variables: &Variables, sink: &Sink) -> Host {
@@ -44,31 +27,16 @@ pub(super) fn host(name: &str, variables: &Variables, sink: &Sink) -> Host {
     let reader = Reader { variables, sink };
     Host {
         name: name.to_owned(),
-        address: reader.read(&["ansible_host", "ansible_ssh_host"], address).unwrap_or_else(|| name.to_owned()),
-        port: reader.read(&["ansible_port", "ansible_ssh_port"], port).unwrap_or(22),
-        user: reader.read(&["ansible_user", "ansible_ssh_user"], user),
+        address: reader.read(&ADDRESS, address).unwrap_or_else(|| name.to_owned()),
+        port: reader.read(&PORT, port).unwrap_or(22),
+        user: reader.read(&USER, user),
         become_root: reader.flag("ansible_become"),
+        become_password: reader.become_password(),
+        ssh_args: reader.ssh_args(),
         host_keys: reader.host_keys(),
         socket: reader.read(&["toolbox_socket"], socket),
         private_key_file: reader.key_file(),
-        ssh_args: Vec::new(),
-        variables: variables.iter().map(|(name, node)| (name.clone(), text_of(node))).collect(),
-    }
-}
-
-fn refuse(variables: &Variables, sink: &Sink) {
-    for (name, node) in variables.iter().filter(|(_, node)| !text_of(node).is_empty()) {
-        if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| refused == name) {
-            sink.report(node, *why);
-        }
-        let word = text_of(node).to_ascii_lowercase();
-        if let Some((_, _, why)) = LIMITED.iter().find(|(known, words, _)| known == name && !words.contains(&&*word)) {
-            sink.report(node, *why);
-        }
-        if name.starts_with("toolbox_") && !OURS.contains(&name.as_str()) {
-            let hint = nearest(name, OURS).map_or_else(|| OURS.join(", "), |near| format!("did you mean {near}?"));
-            sink.report_hint(node, "unknown variable", hint);
-        }
+        variables: shown(variables),
     }
 }
 
@@ -78,9 +46,9 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// The first of the variables that is set.
+    /// The last of the variables that is set.
     fn node(&self, names: &[&str]) -> Option<&'a Node> {
-        names.iter().find_map(|name| self.variables.get(*name)).filter(|node| !node.is_null())
+        names.iter().rev().filter_map(|name| self.variables.get(*name)).map(Rc::as_ref).find(|node| !node.is_null())
     }
 
     fn read<T>(&self, names: &[&str], convert: impl Fn(&str) -> Result<T, String>) -> Option<T> {
@@ -96,7 +64,12 @@ impl<'a> Reader<'a> {
 
     /// The text of a value that is needed as it stands.
     fn text(&self, node: &'a Node) -> Option<&'a str> {
-        if let Some(tag) = &node.tag {
+        if node.tag.as_deref().is_some_and(|tag| tag.starts_with("!vault")) || is_vault(&text_of(node)) {
+            let hint = "write the value itself, or keep it out of the inventory";
+            self.sink.report_hint(node, "is encrypted by Ansible Vault, which toolbox does not open", hint);
+            return None;
+        }
+        if let Some(tag) = node.tag.as_deref().filter(|tag| *tag != "!unsafe") {
             self.sink.report(node, format!("the tag {tag} is not supported in a value that toolbox needs"));
             return None;
         }
@@ -112,12 +85,24 @@ impl<'a> Reader<'a> {
         Some(text)
     }
 
+    fn become_password(&self) -> Option<Password> {
+        let password = self.read(&BECOME_PASSWORD, |text| Ok(Password::new(text.to_owned())))?;
+        (!password.expose().is_empty()).then_some(password)
+    }
+
     /// A relative path is taken from the directory of the file that names it.
     fn key_file(&self) -> Option<PathBuf> {
-        let names = ["ansible_ssh_private_key_file", "ansible_private_key_file"];
-        let text = self.read(&names, key_file).filter(|text| !text.is_empty())?;
-        let directory = self.node(&names)?.at.file.parent().unwrap_or(Path::new(""));
+        let text = self.read(&KEY_FILE, key_file).filter(|text| !text.is_empty())?;
+        let directory = self.node(&KEY_FILE)?.at.file.parent().unwrap_or(Path::new(""));
         Some(if text.starts_with("~/") { text.into() } else { directory.join(text) })
+    }
+
+    /// In the order in which Ansible hands them to ssh.
+    fn ssh_args(&self) -> Vec<String> {
+        let words = ["ansible_ssh_common_args", "ansible_ssh_extra_args"]
+            .into_iter()
+            .filter_map(|name| self.read(&[name], |text| words::split(text, false).map_err(str::to_owned)));
+        words.flatten().filter(|word| !word.trim().is_empty()).map(|word| word.trim().to_owned()).collect()
     }
 
     fn host_keys(&self) -> Vec<String> {
@@ -139,11 +124,22 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// What is shown of the variables.
+fn shown(variables: &Variables) -> BTreeMap<String, Json> {
+    let shown = variables.iter().filter(|(name, _)| !is_password(name));
+    shown.map(|(name, node)| (name.clone(), json_of(node))).collect()
+}
+
+/// A public key, which may have a marker of known_hosts before it.
 fn host_key(text: &str) -> Result<String, String> {
-    let mut key = PublicKey::from_openssh(text.trim()).map_err(|e| format!("is no public key: {e}"))?;
+    let (marker, key) = match text.trim().split_once([' ', '\t']) {
+        Some((marker @ ("@cert-authority" | "@revoked"), key)) => (format!("{marker} "), key),
+        _ => (String::new(), text),
+    };
+    let mut key = PublicKey::from_openssh(key.trim()).map_err(|e| format!("is no public key: {e}"))?;
     key.set_comment("");
     let line = key.to_openssh().map_err(|e| format!("is no public key: {e}"))?;
-    Ok(line.trim().to_owned())
+    Ok(format!("{marker}{}", line.trim()))
 }
 
 fn address(text: &str) -> Result<String, String> {
@@ -194,23 +190,5 @@ fn socket(text: &str) -> Result<String, String> {
     match path.starts_with('/') && !path.contains('\0') {
         true => Ok(path.to_owned()),
         false => Err(format!("must be the absolute path of a socket, not {text:?}")),
-    }
-}
-
-/// A variable as text: scalars as written, lists and mappings as JSON.
-pub(super) fn text_of(node: &Node) -> String {
-    match &node.value {
-        Value::Null => String::new(),
-        Value::Scalar { text, .. } => text.clone(),
-        Value::Seq(_) | Value::Map(_) => json(node).to_string(),
-    }
-}
-
-fn json(node: &Node) -> Json {
-    match &node.value {
-        Value::Null => Json::Null,
-        Value::Scalar { text, .. } => Json::String(text.clone()),
-        Value::Seq(items) => items.iter().map(json).collect(),
-        Value::Map(entries) => entries.iter().map(|entry| (entry.key.to_string(), json(&entry.value))).collect(),
     }
 }

@@ -4,18 +4,25 @@
 //! too, and every value that decides how a host is reached has been checked. Absent on purpose: dynamic inventories,
 //! templating, vault.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
+use indexmap::{IndexMap, IndexSet};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
+use serde_json::Value as Json;
 
 /// The hosts and their groups.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Inventory {
-    /// Hosts by their name in the inventory.
-    pub hosts: BTreeMap<String, Host>,
-    /// Names of all hosts of each group, those of child groups included; `all` and `ungrouped` always exist.
-    pub groups: BTreeMap<String, BTreeSet<String>>,
+    /// Hosts by their name in the inventory, in the order in which the files name them.
+    pub hosts: IndexMap<String, Host>,
+    /// Names of all hosts of each group, those of child groups included, both in Ansible's order; `all` and
+    /// `ungrouped` always exist.
+    pub groups: IndexMap<String, IndexSet<String>>,
+    /// What in the files is right and may not be meant.
+    pub warnings: Vec<String>,
 }
 
 /// A machine that services run on.
@@ -31,15 +38,52 @@ pub struct Host {
     pub user: Option<String>,
     /// Become root by sudo (`ansible_become` with become_user root).
     pub become_root: bool,
-    /// Pinned host keys (`toolbox_host_key`), each a checked public key line `ssh-ed25519 AAAA…` without comment.
+    /// The password that sudo asks for (`ansible_become_password`).
+    #[serde(skip)]
+    pub become_password: Option<Password>,
+    /// Arguments of the ssh program, as words (`ansible_ssh_common_args`, then `ansible_ssh_extra_args`), unchecked.
+    pub ssh_args: Vec<String>,
+    /// Pinned host keys (`toolbox_host_key`), each a checked public key line `ssh-ed25519 AAAA…` without comment, which
+    /// may have `@cert-authority` or `@revoked` before it.
     pub host_keys: Vec<String>,
     /// Path of the engine's socket (`toolbox_socket`); `None` is `/var/run/docker.sock`.
     pub socket: Option<String>,
     /// The key to log in with (`ansible_ssh_private_key_file`): a path as it can be opened, but for a `~/` at its
     /// beginning, which is the caller's to expand.
     pub private_key_file: Option<PathBuf>,
-    /// Words of `ansible_ssh_common_args` and `ansible_ssh_extra_args`: arguments as the ssh program takes them.
-    pub ssh_args: Vec<String>,
-    /// All variables of the host as text (JSON for lists and mappings), also those that toolbox ignores.
-    pub variables: BTreeMap<String, String>,
+    /// All variables of the host with the types that Ansible gives them, also those that toolbox ignores; passwords are
+    /// left out.
+    pub variables: BTreeMap<String, Json>,
 }
+
+/// A password: overwritten when it is dropped, never shown, never serialised.
+#[derive(Clone)]
+pub struct Password(SecretString);
+
+impl Password {
+    /// Takes a password in.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text.into())
+    }
+
+    /// The password itself.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+impl PartialEq for Password {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for Password {}

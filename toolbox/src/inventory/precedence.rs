@@ -1,68 +1,89 @@
 //! Which hosts a group holds, and which variable wins.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::file::{Draft, Variables};
+use indexmap::{IndexMap, IndexSet};
+
+use super::draft::{Draft, Variables};
+use super::vars_files::VarsFiles;
 use super::{Inventory, host};
 use crate::yaml::Sink;
 
-/// The inventory that the file means.
-pub(super) fn resolve(draft: &Draft, sink: &Sink) -> Inventory {
+/// The inventory that the files mean.
+pub(super) fn resolve(draft: &Draft, files: &VarsFiles<'_>, sink: &Sink) -> Inventory {
     if report_loop(draft, sink) {
         return Inventory::default();
     }
     let groups = members(draft);
-    let depths = depths(draft);
+    let holders = holders(draft, &groups);
     let hosts = draft.hosts.iter().map(|(name, own)| {
-        let variables = variables(draft, &groups, &depths, name, own);
-        (name.clone(), host::host(name, &variables, sink))
+        let holders = holders.get(name.as_str()).map_or(&[][..], Vec::as_slice);
+        (name.clone(), host::host(name, &variables(draft, files, holders, name, own), sink))
     });
-    Inventory { hosts: hosts.collect(), groups: groups.clone() }
+    Inventory { hosts: hosts.collect(), groups: groups.clone(), warnings: Vec::new() }
 }
 
-/// Ansible's order: `all`, then groups by depth and by name, then the host itself.
-fn variables(
-    draft: &Draft,
-    groups: &BTreeMap<String, BTreeSet<String>>,
-    depths: &BTreeMap<&str, usize>,
-    host: &str,
-    own: &Variables,
-) -> Variables {
-    let holds = |name: &&String| groups.get(*name).is_some_and(|hosts| hosts.contains(host));
-    let mut holders: Vec<&String> = draft.groups.keys().filter(holds).collect();
-    holders.sort_by_key(|name| (depths.get(name.as_str()), name.as_str()));
-    let mut all = Variables::new();
-    for name in holders {
-        all.extend(draft.groups[name].variables.clone());
+/// Ansible's order: what the inventory says of `all` and of the other groups, what group_vars say of them, what the
+/// inventory says of the host, what host_vars say of it.
+fn variables(draft: &Draft, files: &VarsFiles<'_>, holders: &[&str], host: &str, own: &Variables) -> Variables {
+    let mut variables = Variables::new();
+    let mut add = |more: &Variables| variables.extend(more.iter().map(|(name, node)| (name.clone(), node.clone())));
+    for group in ["all"].iter().chain(holders) {
+        draft.groups.get(*group).map(|group| &group.variables).into_iter().for_each(&mut add);
     }
-    all.extend(own.clone());
-    all
+    files.of_groups(holders).iter().for_each(|found| add(found));
+    add(own);
+    files.of_host(host).iter().for_each(|found| add(found));
+    variables
+}
+
+/// The groups of each host but `all`, the one that wins last: by depth, `ansible_group_priority` and name.
+fn holders<'a>(draft: &'a Draft, groups: &'a IndexMap<String, IndexSet<String>>) -> HashMap<&'a str, Vec<&'a str>> {
+    let depths = depths(draft);
+    let mut sorted: Vec<&str> = groups.keys().map(String::as_str).filter(|name| *name != "all").collect();
+    sorted.sort_by_key(|name| (depths.get(name), draft.groups[*name].priority.unwrap_or(1), *name));
+    let mut holders: HashMap<&str, Vec<&str>> = HashMap::new();
+    for group in sorted {
+        for host in &groups[group] {
+            holders.entry(host).or_default().push(group);
+        }
+    }
+    holders
 }
 
 /// The hosts of each group with those of its children; `ungrouped` holds what no other group does.
-fn members(draft: &Draft) -> BTreeMap<String, BTreeSet<String>> {
-    let mut groups: BTreeMap<String, BTreeSet<String>> =
-        draft.groups.keys().map(|name| (name.clone(), below(draft, name))).collect();
+fn members(draft: &Draft) -> IndexMap<String, IndexSet<String>> {
     let is_own = |name: &str| name != "all" && name != "ungrouped";
-    let grouped: BTreeSet<String> =
-        groups.iter().filter(|(name, _)| is_own(name)).flat_map(|(_, hosts)| hosts.clone()).collect();
-    groups.insert("ungrouped".into(), draft.hosts.keys().filter(|host| !grouped.contains(*host)).cloned().collect());
-    groups.insert("all".into(), draft.hosts.keys().cloned().collect());
+    let mut groups: IndexMap<String, IndexSet<String>> =
+        draft.groups.keys().map(|name| (name.clone(), below(draft, &[name]))).collect();
+    let grouped: HashSet<&String> =
+        groups.iter().filter(|(name, _)| is_own(name)).flat_map(|(_, hosts)| hosts).collect();
+    let named = draft.groups.get("ungrouped").into_iter().flat_map(|group| &group.hosts);
+    let ungrouped = named.chain(draft.hosts.keys()).filter(|host| !grouped.contains(host)).cloned().collect();
+    groups.insert("ungrouped".into(), ungrouped);
+    groups.insert("all".into(), all(draft, &groups["ungrouped"]));
     groups
 }
 
-fn below(draft: &Draft, name: &str) -> BTreeSet<String> {
-    let mut seen = BTreeSet::new();
-    let mut open = vec![name];
-    let mut hosts = BTreeSet::new();
-    while let Some(group) = open.pop() {
-        if !seen.insert(group) {
-            continue;
-        }
-        if let Some(group) = draft.groups.get(group) {
-            hosts.extend(group.hosts.iter().cloned());
-            open.extend(group.children.keys().map(String::as_str));
-        }
+/// Ansible's order of `all`: its own hosts, those without a group, then group by group from the top.
+fn all(draft: &Draft, ungrouped: &IndexSet<String>) -> IndexSet<String> {
+    let children: HashSet<&String> = draft.groups.values().flat_map(|group| group.children.keys()).collect();
+    let named = draft.groups["all"].children.keys();
+    let tops = named.chain(draft.groups.keys().filter(|name| *name != "all" && !children.contains(name)));
+    let tops: Vec<&str> = tops.map(String::as_str).collect();
+    let own = draft.groups["all"].hosts.iter().chain(ungrouped).cloned();
+    own.chain(below(draft, &tops)).chain(draft.hosts.keys().cloned()).collect()
+}
+
+/// The hosts of these groups and of all below them, level by level.
+fn below(draft: &Draft, tops: &[&str]) -> IndexSet<String> {
+    let mut open: IndexSet<&str> = tops.iter().copied().collect();
+    let mut hosts = IndexSet::new();
+    let mut at = 0;
+    while let Some(group) = open.get_index(at).and_then(|name| draft.groups.get(*name)) {
+        hosts.extend(group.hosts.iter().cloned());
+        open.extend(group.children.keys().map(String::as_str));
+        at += 1;
     }
     hosts
 }
@@ -93,16 +114,11 @@ fn depths(draft: &Draft) -> BTreeMap<&str, usize> {
 fn report_loop(draft: &Draft, sink: &Sink) -> bool {
     let mut clear = BTreeSet::new();
     for name in draft.groups.keys() {
-        if let Some(path) = walk(draft, name, &mut Vec::new(), &mut clear) {
-            let message = format!("the groups hold each other: {}", path.join(" -> "));
-            match path
-                .first()
-                .zip(path.get(1))
-                .and_then(|(group, child)| draft.groups.get(*group)?.children.get(*child))
-            {
-                Some(node) => sink.report(node, message),
-                None => continue,
-            }
+        let Some(path) = walk(draft, name, &mut Vec::new(), &mut clear) else { continue };
+        let edge = path.first().zip(path.get(1));
+        let place = edge.and_then(|(group, child)| draft.groups.get(*group)?.children.get(*child));
+        if let Some(place) = place {
+            place.report(sink, format!("the groups hold each other: {}", path.join(" -> ")));
             return true;
         }
     }

@@ -2,9 +2,14 @@
 
 /// More hosts than this in one inventory are refused.
 pub(super) const MAX_HOSTS: usize = 10_000;
+/// More ranges than this in one name are refused.
+const MAX_RANGES: usize = 8;
 
 /// All names that a host pattern stands for, in order; a name without a range stands for itself.
 pub(super) fn expand(pattern: &str) -> Result<Vec<String>, String> {
+    if pattern.matches('[').count() > MAX_RANGES {
+        return Err(format!("more than {MAX_RANGES} ranges in one name"));
+    }
     let Some((head, rest)) = pattern.split_once('[') else {
         return Ok(vec![pattern.to_owned()]);
     };
@@ -32,15 +37,13 @@ fn items(range: &str) -> Result<Vec<String>, String> {
     letters(first, last, step).map_or_else(|| numbers(first, last, step).ok_or_else(wrong), Ok)
 }
 
+/// Letters from a to z, and from A to Z behind them.
 fn letters(first: &str, last: &str, step: usize) -> Option<Vec<String>> {
-    let letter = |text: &str| match text.as_bytes() {
-        [letter] if letter.is_ascii_alphabetic() => Some(*letter),
-        _ => None,
-    };
-    let (first, last) = (letter(first)?, letter(last)?);
-    let same_case = first.is_ascii_lowercase() == last.is_ascii_lowercase();
-    (same_case && first <= last)
-        .then(|| (first..=last).step_by(step).map(|letter| char::from(letter).to_string()).collect())
+    let letters: Vec<char> = ('a'..='z').chain('A'..='Z').collect();
+    let place = |text: &str| letters.iter().position(|letter| text.chars().eq([*letter]));
+    let (first, last) = (place(first)?, place(last)?);
+    let chosen = letters.get(first..=last)?.iter().step_by(step);
+    Some(chosen.map(char::to_string).collect())
 }
 
 /// Numbers; a leading zero fixes the width, which both ends must then have. An empty start is 0.
@@ -69,6 +72,7 @@ mod tests {
             ("web[08:10].x", "web08.x web09.x web10.x"),
             ("web[:2]", "web0 web1 web2"),
             ("db-[a:c]", "db-a db-b db-c"),
+            ("db-[y:B]", "db-y db-z db-A db-B"),
             ("n[0:6:3]", "n0 n3 n6"),
             ("r[1:2]-[a:b]", "r1-a r1-b r2-a r2-b"),
         ] {
@@ -85,7 +89,8 @@ mod tests {
             "w[3:1]",
             "w[01:100]",
             "w[a:3]",
-            "w[a:B]",
+            "w[B:a]",
+            "w[1:2][1:2][1:2][1:2][1:2][1:2][1:2][1:2][1:2]",
             "w[1:2:0]",
             "w[1:9:x]",
             "w[1:99999999]",

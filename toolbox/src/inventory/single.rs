@@ -1,7 +1,9 @@
 //! A host given on the command line, without an inventory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
+
+use indexmap::{IndexMap, IndexSet};
 
 use super::host::{is_address, is_user};
 use super::{Host, Inventory, InventoryError};
@@ -14,10 +16,11 @@ impl Inventory {
     /// [`InventoryError::Spec`].
     pub fn single(spec: &str) -> Result<Self, InventoryError> {
         let host = parse(spec).map_err(|reason| InventoryError::Spec { reason })?;
-        let names = BTreeSet::from([host.name.clone()]);
+        let names = IndexSet::from([host.name.clone()]);
         Ok(Self {
-            groups: BTreeMap::from([("all".into(), names.clone()), ("ungrouped".into(), names)]),
-            hosts: BTreeMap::from([(host.name.clone(), host)]),
+            groups: IndexMap::from([("all".into(), names.clone()), ("ungrouped".into(), names)]),
+            hosts: IndexMap::from([(host.name.clone(), host)]),
+            warnings: Vec::new(),
         })
     }
 }
@@ -48,10 +51,11 @@ fn parse(spec: &str) -> Result<Host, &'static str> {
         port,
         user: user.map(str::to_owned),
         become_root: false,
+        become_password: None,
+        ssh_args: Vec::new(),
         host_keys: Vec::new(),
         socket: None,
         private_key_file: None,
-        ssh_args: Vec::new(),
         variables: BTreeMap::new(),
     })
 }

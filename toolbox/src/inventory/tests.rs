@@ -1,13 +1,29 @@
 //! Inventories as a whole.
 
+mod corpus;
+mod hostile;
+mod ini;
+
 use std::path::Path;
 
-use super::{Host, Inventory};
+use serde_json::json;
+
+use super::draft::Draft;
+use super::vars_files::VarsFiles;
+use super::{Host, Inventory, sources};
+use crate::yaml::Sink;
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIHPZpRZ8mV6ClMGYdRZPTmSTsiKcXJb5xbTzfVpO8Rk";
 
+fn from_text(path: &str, text: &str) -> Result<Inventory, String> {
+    let (sink, mut draft) = (Sink::default(), Draft::new());
+    sources::read_as(&mut draft, Path::new(path), text, &sink);
+    let files = VarsFiles::new(Vec::new(), None, &sink);
+    sources::finish(&draft, Path::new(path), &files, &sink).map_err(|problems| problems.to_string())
+}
+
 fn read(text: &str) -> Result<Inventory, String> {
-    Inventory::from_text(Path::new("inv.yaml"), text).map_err(|problems| problems.to_string())
+    from_text("inv.yaml", text)
 }
 
 fn inventory(text: &str) -> Inventory {
@@ -46,17 +62,17 @@ fn variables_follow_ansibles_precedence() {
     assert_eq!(inventory.hosts["lone"].port, 22);
     assert_eq!(inventory.hosts["db-a.example"].address, "10.0.0.9");
     assert!(inventory.hosts.values().all(|host| host.user.as_deref() == Some("all")));
-    assert_eq!(inventory.hosts["app1"].variables["only_all"], "1");
+    assert_eq!(inventory.hosts["app1"].variables["only_all"], json!(1));
 }
 
 #[test]
 fn groups_hold_the_hosts_of_their_children() {
     let inventory = inventory(FLEET);
     let group = |name: &str| inventory.groups[name].iter().cloned().collect::<Vec<_>>().join(" ");
-    assert_eq!(group("eu"), "app1 web1 web2 web3");
+    assert_eq!(group("eu"), "web1 web2 web3 app1");
     assert_eq!(group("web"), "web1 web2 web3");
     assert_eq!(group("ungrouped"), "lone");
-    assert_eq!(group("all"), "app1 db-a.example db-b.example lone web1 web2 web3");
+    assert_eq!(group("all"), "lone web1 db-a.example db-b.example web2 web3 app1");
 }
 
 #[test]
@@ -78,7 +94,7 @@ fn connection_variables_become_fields_and_others_are_kept() {
     assert_eq!(host.host_keys, [KEY]);
     assert_eq!(host.socket.as_deref(), Some("/run/user/1000/docker.sock"));
     assert_eq!(host.private_key_file.as_deref(), Some(Path::new("~/.ssh/id")));
-    assert_eq!(host.variables["app"], "{\"a\":[\"1\",\"x\"]}");
+    assert_eq!(host.variables["app"], json!({"a": [1, "x"]}));
     assert_eq!(host.variables["template"], "{{ other }}");
 }
 
@@ -86,7 +102,7 @@ fn connection_variables_become_fields_and_others_are_kept() {
 fn key_files_begin_at_the_inventorys_directory_and_follow_precedence() {
     let text = "all:\n  vars: {ansible_ssh_private_key_file: keys/all}\n  hosts:\n    a:\n    b: {ansible_private_key_file: /abs/b}\n    \
                 c: {ansible_ssh_private_key_file: ~/c}\n    d: {ansible_ssh_private_key_file: ''}\n";
-    let inventory = Inventory::from_text(Path::new("dir/inv.yaml"), text).unwrap();
+    let inventory = from_text("dir/inv.yaml", text).unwrap();
     let file = |host: &str| inventory.hosts[host].private_key_file.as_deref();
     assert_eq!(file("a"), Some(Path::new("dir/keys/all")));
     assert_eq!(file("c"), Some(Path::new("~/c")));
@@ -101,15 +117,16 @@ fn key_files_begin_at_the_inventorys_directory_and_follow_precedence() {
 fn a_port_may_stand_in_the_hosts_name() {
     let inventory = inventory("all: {hosts: {'a:2222': , 'b[1:2]:23': , '::1': }}");
     let ports: Vec<_> = inventory.hosts.values().map(|host| format!("{} {}", host.name, host.port)).collect();
-    assert_eq!(ports, ["::1 22", "a 2222", "b1 23", "b2 23"]);
+    assert_eq!(ports, ["a 2222", "b1 23", "b2 23", "::1 22"]);
 }
 
 #[test]
 fn problems_name_their_place() {
     for (text, expected) in [
-        ("", "1:1: holds no groups (the format is Ansible's YAML inventory: all: {hosts: {web: }})"),
-        ("all: {}\n", "1:1: holds no hosts"),
-        ("[web]\nhost1\n", "2:1: invalid YAML: did not find expected <document start>"),
+        ("", " holds no hosts (write all: {hosts: {web: }}, or [web] and a line for each host)"),
+        ("all: {}\n", " holds no hosts (write all: {hosts: {web: }}, or [web] and a line for each host)"),
+        ("[web]\nhost1 x: y\n", "2:1: invalid YAML: did not find expected <document start>"),
+        ("- a\n- b\n", "1:1: holds no groups (write all: {hosts: {web: }}, or [web] and a line for each host)"),
         ("all: {host: {a: }}\n", "1:7: all.host: unknown key (did you mean hosts?)"),
         ("all: {hosts: [a]}\n", "1:14: all.hosts: must be a mapping, not a list"),
         ("all: {hosts: {'a[3:1]': }}\n", "1:15: all.hosts.a[3:1]: [3:1] is no range; write [01:20], [a:f] or [0:10:2]"),
@@ -121,15 +138,35 @@ fn problems_name_their_place() {
         ),
         (
             "all: {hosts: {a: {ansible_user: !vault x}}}\n",
-            "1:33: all.hosts.a.ansible_user: the tag !vault is not supported in a value that toolbox needs",
+            "1:33: all.hosts.a.ansible_user: is encrypted by Ansible Vault, which toolbox does not open (write the value itself, or keep it out of the inventory)",
         ),
         (
             "all: {hosts: {a: {ansible_host: -oProxyCommand}}}\n",
             "1:33: all.hosts.a.ansible_host: \"-oProxyCommand\" is no address",
         ),
         (
-            "all: {hosts: {a: }, vars: {ansible_ssh_common_args: -J b}}\n",
-            "1:53: all.vars.ansible_ssh_common_args: arguments for the ssh program are not supported yet",
+            "all: {hosts: {a: }, vars: {ansible_ssh_common_args: -o 'x}}\n",
+            "1:53: all.vars.ansible_ssh_common_args: has a quote ' that is not closed",
+        ),
+        (
+            "all: {hosts: {a: {ansible_become_password: hidden}}}\n",
+            "1:44: all.hosts.a.ansible_become_password: sudo with a password is not supported yet; allow it without (NOPASSWD)",
+        ),
+        (
+            "all: {hosts: {a: {ansible_port: [22]}}}\n",
+            "1:33: all.hosts.a.ansible_port: must be a single value, not a list",
+        ),
+        (
+            "all: {hosts: {a: }, vars: {ansible_group_priority: x}}\n",
+            "1:52: all.vars.ansible_group_priority: must be a whole number",
+        ),
+        (
+            "plugin: aws_ec2\n",
+            "1:9: plugin: inventory plugins are not run (write it out: ansible-inventory -i FILE --list --yaml --output inventory.yaml)",
+        ),
+        (
+            "$ANSIBLE_VAULT;1.1;AES256\n00\n",
+            " is encrypted by Ansible Vault, which toolbox does not open (keep what is secret in group_vars, and the hosts outside of the vault)",
         ),
         (
             "all: {hosts: {a: {ansible_connection: local}}}\n",
@@ -155,7 +192,6 @@ fn problems_name_their_place() {
             "all: {hosts: {a: {toolbox_socket: x}}}\n",
             "1:35: all.hosts.a.toolbox_socket: must be the absolute path of a socket, not \"x\"",
         ),
-        ("w: {hosts: {a: {x: 1}}}\nv: {hosts: {a: {x: 2}}}\n", "2:20: v.hosts.a.x: conflicts with the value at line 1"),
         (
             "a: {children: {b: }}\nb: {children: {c: }}\nc: {children: {a: }, hosts: {h: }}\n",
             "1:17: a.children.b: the groups hold each other: a -> b -> c -> a",
@@ -164,6 +200,77 @@ fn problems_name_their_place() {
     ] {
         assert_eq!(read(text).unwrap_err(), format!("inv.yaml:{expected}"), "{text}");
     }
+}
+
+#[test]
+fn a_variable_that_is_set_twice_counts_the_last_time_and_is_named() {
+    let inventory = inventory("w: {hosts: {a: {x: 1}}}\nv: {hosts: {a: {x: 2}}}\n");
+    assert_eq!(inventory.hosts["a"].variables["x"], json!(2));
+    assert_eq!(inventory.warnings, ["inv.yaml:2:20: v.hosts.a.x: counts instead of the value at line 1"]);
+}
+
+#[test]
+fn passwords_are_in_no_variable_and_in_no_debug_output() {
+    let text = "all: {hosts: {a: {ansible_become_password: hidden-word}}}\n";
+    let (sink, mut draft) = (Sink::default(), Draft::new());
+    sources::read_as(&mut draft, Path::new("i"), text, &sink);
+    let host = super::host::host("a", &draft.hosts["a"], &sink);
+    assert_eq!(host.become_password.as_ref().map(super::Password::expose), Some("hidden-word"));
+    let shown = format!("{host:?} {}", serde_json::to_string(&host).unwrap());
+    assert!(!shown.contains("hidden-word") && host.variables.is_empty(), "{shown}");
+}
+
+#[test]
+fn authorities_may_be_pinned_and_keys_listed() {
+    let inventory = inventory(&format!(
+        "all: {{hosts: {{a: {{toolbox_host_key: ['@cert-authority {KEY} ca', '{KEY}', '@revoked {KEY}']}}}}}}"
+    ));
+    assert_eq!(inventory.hosts["a"].host_keys, [&format!("@cert-authority {KEY}"), KEY, &format!("@revoked {KEY}")]);
+}
+
+#[test]
+fn arguments_of_ssh_become_words() {
+    let text = "all: {hosts: {a: {ansible_ssh_extra_args: -v}}, vars: {ansible_ssh_common_args: \"-o 'ProxyJump b,c' -J  d\"}}\n";
+    assert_eq!(inventory(text).hosts["a"].ssh_args, ["-o", "ProxyJump b,c", "-J", "d", "-v"]);
+}
+
+#[test]
+fn programs_and_toml_are_refused_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text, expected) in [
+        ("ec2", "#!/usr/bin/python3\n", "is a program: dynamic inventories are not run"),
+        ("elf", "\x7fELF", "is a program: dynamic inventories are not run"),
+        ("hosts.toml", "[web.hosts]\n", "inventories in TOML are not read"),
+    ] {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let said = Inventory::from_file(&path).unwrap_err().to_string();
+        assert!(said.starts_with(&format!("{}: {expected} (write it out: ", path.display())), "{said}");
+    }
+}
+
+#[test]
+fn a_vault_in_group_vars_is_named_and_left_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write("hosts", "[web]\nweb1\n");
+    write("group_vars/web/plain.yml", "ansible_user: deploy\n");
+    write("group_vars/web/vault.yml", "$ANSIBLE_VAULT;1.1;AES256\n3132\n");
+    let inventory = Inventory::from_file(&directory.path().join("hosts")).unwrap();
+    assert_eq!(inventory.hosts["web1"].user.as_deref(), Some("deploy"));
+    let [warning] = &inventory.warnings[..] else { panic!("{:?}", inventory.warnings) };
+    assert!(
+        warning.ends_with(
+            "group_vars/web/vault.yml: is encrypted by Ansible Vault: the variables in it are not known here"
+        )
+    );
+    write("group_vars/all.yml", "- no\n- mapping\n");
+    let said = Inventory::from_file(&directory.path().join("hosts")).unwrap_err().to_string();
+    assert!(said.ends_with("group_vars/all.yml:1:1: must be a mapping, not a list"), "{said}");
 }
 
 #[test]
@@ -211,8 +318,15 @@ fn limits_that_match_nothing_are_refused() {
         ("wbe1", "no host or group of the inventory matches \"wbe1\" (did you mean web1?)"),
         ("all:!zebra", "no host or group of the inventory matches \"zebra\""),
         ("x*", "no host or group of the inventory matches \"x*\""),
-        ("~web.*", "the pattern \"~web.*\" is not supported: regular expressions, positions and files are not"),
-        ("web[0]", "the pattern \"web[0]\" is not supported: regular expressions, positions and files are not"),
+        ("~(web", "the pattern \"~(web\" is no regular expression that is known here: unclosed group"),
+        (
+            "~web(?=1)",
+            "the pattern \"~web(?=1)\" is no regular expression that is known here: look-around, including look-ahead and look-behind, is not supported",
+        ),
+        ("web[7]", "the pattern \"web[7]\" has no host at its position: 3 match"),
+        ("web[-4]", "the pattern \"web[-4]\" has no host at its position: 3 match"),
+        ("web[3:]", "the pattern \"web[3:]\" has no host at its position: 3 match"),
+        ("@/nowhere/x", "the file of patterns /nowhere/x: cannot open: No such file or directory (os error 2)"),
     ] {
         assert_eq!(inventory.select(&[limit.to_owned()]).unwrap_err().to_string(), expected);
     }

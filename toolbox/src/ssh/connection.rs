@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use russh::client::{Handle, Msg, connect_stream};
+use russh::client::{Handle, Handler, Msg, connect_stream};
 use russh::keys::PublicKey;
 use russh::{Channel, ChannelOpenFailure, Disconnect, Error};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -161,6 +161,12 @@ impl Connection {
         &self.0.identity
     }
 
+    /// What the server proved itself by: the type of its host key, with a word where it was a certificate.
+    #[must_use]
+    pub fn host_key(&self) -> Option<String> {
+        self.0.peer.notes.host_key()
+    }
+
     /// What the server showed before the login, if anything.
     #[must_use]
     pub fn banner(&self) -> Option<String> {
@@ -308,13 +314,13 @@ impl fmt::Debug for Connection {
 }
 
 /// Waits for the end of the handshake and says what was wrong with it.
-async fn shake_hands(
-    handshake: impl Future<Output = Result<Handle<SessionHandler>, SessionError>>,
+pub(super) async fn shake_hands<H: Handler>(
+    handshake: impl Future<Output = Result<Handle<H>, SessionError>>,
     target: &Target,
     timeouts: &Timeouts,
     heard: &Heard,
     notes: &SessionNotes,
-) -> Result<Handle<SessionHandler>, SshError> {
+) -> Result<Handle<H>, SshError> {
     let (address, port) = (target.address.clone(), target.port);
     let not_ssh = |address| SshError::NotSsh { address, port, said: heard.first_line() };
     match timeout(timeouts.handshake, handshake).await {

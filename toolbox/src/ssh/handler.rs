@@ -36,6 +36,7 @@ impl From<russh::Error> for SessionError {
 #[derive(Debug, Default)]
 pub(super) struct SessionNotes {
     banner: Mutex<String>,
+    host_key: Mutex<Option<String>>,
     end: Mutex<Option<String>>,
     words: Mutex<VecDeque<(ChannelOpenFailure, String)>>,
     words_added: Notify,
@@ -46,6 +47,11 @@ impl SessionNotes {
     pub(super) fn banner(&self) -> Option<String> {
         let banner = lock(&self.banner).trim().to_owned();
         (!banner.is_empty()).then_some(banner)
+    }
+
+    /// The type of the host key that was accepted.
+    pub(super) fn host_key(&self) -> Option<String> {
+        lock(&self.host_key).clone()
     }
 
     /// Why the session ended, if it is known: a connection cut by force leaves no reason.
@@ -110,7 +116,11 @@ impl Handler for SessionHandler {
     type Error = SessionError;
 
     async fn check_server_key(&mut self, presented: &PublicKeyOrCertificate) -> Result<bool, SessionError> {
-        self.policy.check(presented).map(|()| true).map_err(SessionError::Verdict)
+        self.policy.check(presented).map_err(SessionError::Verdict)?;
+        let kind = presented.public_key().algorithm().to_string();
+        let certified = if presented.certificate().is_some() { " certificate" } else { "" };
+        *lock(&self.notes.host_key) = Some(format!("{kind}{certified}"));
+        Ok(true)
     }
 
     async fn auth_banner(&mut self, banner: &str, _session: &mut Session) -> Result<(), SessionError> {

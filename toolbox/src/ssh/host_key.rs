@@ -11,8 +11,11 @@ use super::refusal::{ChangedHostKey, RefusedHostKey, UnknownHostKey};
 use super::{SshError, Target};
 use crate::ssh_config::{AlgorithmList, glob};
 
+mod standing;
 #[cfg(test)]
 mod tests;
+
+pub use standing::Standing;
 
 /// What is on file for one host.
 #[derive(Debug, Clone)]
@@ -194,7 +197,7 @@ fn certificate_fault(certificate: &Certificate, host: &str, now: u64) -> Option<
 }
 
 /// `type base64`, without a comment.
-fn public_key_line(key: &PublicKey) -> String {
+pub(super) fn public_key_line(key: &PublicKey) -> String {
     PublicKey::new(key.key_data().clone(), "").to_openssh().unwrap_or_default().trim_end().to_owned()
 }
 

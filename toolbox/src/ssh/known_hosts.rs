@@ -2,10 +2,12 @@
 //!
 //! Understood: comments, tabs and indents, plain and hashed names, `[host]:port`, wildcards and
 //! negation, several keys of one type, any case, `@revoked`, `@cert-authority`. A line that is
-//! malformed is skipped and remembered; it never hides the others. Files are only read, never written.
+//! malformed is skipped and remembered; it never hides the others. [`append`] adds lines;
+//! nothing else writes a file.
 //!
 //! Deciding about a presented key is `ssh/host_key.rs`; this module knows nothing of connections.
 
+mod append;
 mod entry;
 mod pattern;
 
@@ -18,6 +20,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+pub use append::append;
 pub use entry::{Entry, Marker};
 
 use super::SshError;

@@ -2,8 +2,8 @@
 //!
 //! Contract: [`Connection::open`] ends with an authenticated connection to a host whose key was
 //! known beforehand, or with an [`SshError`] that says which fact stands in the way and, through
-//! [`SshError::hint`], what to type next. Nothing is ever trusted on first sight, no file is ever
-//! written, and no private key is ever held: signatures come from an agent ([`AgentDialer`]).
+//! [`SshError::hint`], what to type next. Nothing is ever trusted on first sight, no file is
+//! written but by [`known_hosts::append`], and no private key is ever held: signatures come from an agent ([`AgentDialer`]).
 //!
 //! One unread channel stalls a whole russh session, so every channel made here is drained by a task
 //! of its own into a bounded buffer (see [`ChannelStream`] for what happens when it is full).
@@ -28,6 +28,7 @@ pub mod known_hosts;
 mod program;
 mod quote;
 mod refusal;
+mod scan;
 mod stream;
 mod tap;
 mod target;
@@ -37,8 +38,10 @@ pub use dialer::{AgentDialer, AgentStream};
 pub use error::SshError;
 pub use exec::{Output, OutputStream};
 pub use hop::Hop;
+pub use host_key::Standing;
 pub use known_hosts::Place;
 pub use quote::quote;
 pub use refusal::{AuthRefusal, ChangedHostKey, RefusedHostKey, TriedIdentity, UnknownHostKey};
+pub use scan::{OfferedKey, Scan, scan};
 pub use stream::ChannelStream;
 pub use target::{Dialing, Target, Timeouts, Way};

@@ -145,6 +145,12 @@ impl Sink {
         warnings.iter().map(ToString::to_string).collect()
     }
 
+    /// Gives everything that was reported to another sink.
+    pub fn pass_on(&self, to: &Sink) {
+        self.warnings.take().into_iter().for_each(|warning| to.warn(warning));
+        self.problems.take().into_iter().for_each(|problem| to.push(problem));
+    }
+
     /// `value` when nothing was reported.
     ///
     /// # Errors

@@ -55,7 +55,7 @@ fn missing_files_and_hosts_are_named_with_what_to_do() {
     run.error(&["no compose file here"]).hint(&["--file"]).error(&["inventory.yaml"]);
     project.compose(GOOD);
     project.write("inventory.yaml", "all:\n  hosts: {}\n");
-    project.toolbox(&["deploy"]).exits(2).error(&["inventory.yaml:1:1: holds no hosts"]);
+    project.toolbox(&["deploy"]).exits(2).error(&["inventory.yaml: holds no hosts"]).hint(&["[web]"]);
     project.host("root", 22, "");
     project.toolbox(&["deploy", "--limit", "db"]).exits(2).error(&["db"]);
 }

@@ -29,6 +29,7 @@ mod engine_containers;
 mod engine_store;
 mod engine_world;
 mod examples;
+mod hosts;
 mod image_archive;
 mod layer_trees;
 mod line;

@@ -1,0 +1,111 @@
+//! Asking a host for its keys, without logging in.
+//!
+//! A server proves one key for each handshake, so there is a connection for each type of key. The keys are proven, not
+//! trusted: whether they are the host's is for a person to compare.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use russh::client::{Handler, connect_stream};
+use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKey, PublicKeyOrCertificate};
+use russh::{Disconnect, Preferred};
+
+use super::config::{Chosen, PLAIN, config};
+use super::connection::shake_hands;
+use super::handler::{SessionError, SessionNotes};
+use super::host_key::{HostKeyPolicy, Standing, public_key_line};
+use super::tap::Tap;
+use super::{SshError, Target, Timeouts, dial};
+
+/// What a host presents, and what is on file about it.
+#[derive(Debug, Clone)]
+pub struct Scan {
+    /// The host as known_hosts names it: `address` or `[address]:port`.
+    pub host: String,
+    /// A key of each type that the server has.
+    pub keys: Vec<OfferedKey>,
+    /// What is on file.
+    pub standing: Standing,
+}
+
+/// A key that a server has proven to hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferedKey {
+    /// Its type, such as `ssh-ed25519`.
+    pub algorithm: String,
+    /// `SHA256:…`
+    pub fingerprint: String,
+    /// The line of known_hosts that would trust it.
+    pub line: String,
+}
+
+/// Connects to the host, which must be reached directly, for its keys of all types. Nobody logs in, and nothing is
+/// written.
+///
+/// # Errors
+/// Whatever keeps a handshake from its end; [`SshError::HostKeyChanged`] and [`SshError::HostKeyRevoked`] where that
+/// is what the files say.
+pub async fn scan(target: &Target, timeouts: &Timeouts) -> Result<Scan, SshError> {
+    let (policy, chosen) = (HostKeyPolicy::of(target)?, Chosen::of(target)?);
+    let mut keys = Vec::new();
+    for algorithms in types() {
+        keys.extend(ask(target, &policy, &chosen, timeouts, algorithms).await?);
+    }
+    let host = target.known_hosts_name();
+    let standing = policy.standing(&keys)?;
+    let keys = keys.iter().map(|key| OfferedKey {
+        algorithm: key.algorithm().to_string(),
+        fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
+        line: format!("{host} {}", public_key_line(key)),
+    });
+    Ok(Scan { keys: keys.collect(), host, standing })
+}
+
+/// The signature algorithms of each type of key.
+fn types() -> [Vec<Algorithm>; 5] {
+    let ecdsa = |curve| vec![Algorithm::Ecdsa { curve }];
+    let rsa = [HashAlg::Sha512, HashAlg::Sha256].map(|hash| Algorithm::Rsa { hash: Some(hash) });
+    [
+        vec![Algorithm::Ed25519],
+        ecdsa(EcdsaCurve::NistP256),
+        ecdsa(EcdsaCurve::NistP384),
+        ecdsa(EcdsaCurve::NistP521),
+        rsa.to_vec(),
+    ]
+}
+
+/// The key that the server has of this type; `None` where it has none.
+async fn ask(
+    target: &Target,
+    policy: &HostKeyPolicy,
+    chosen: &Chosen,
+    timeouts: &Timeouts,
+    algorithms: Vec<Algorithm>,
+) -> Result<Option<PublicKey>, SshError> {
+    let stream = dial::dial(target, timeouts.connect).await?;
+    let mut config = config(policy, chosen, timeouts, PLAIN, false);
+    config.preferred =
+        Preferred { key: algorithms.into(), host_key_certificates: Vec::new().into(), ..config.preferred };
+    let seen = Arc::new(Mutex::new(None));
+    let (stream, heard) = Tap::new(stream);
+    let handshake = connect_stream(Arc::new(config), stream, Listener(seen.clone()));
+    match shake_hands(handshake, target, timeouts, &heard, &SessionNotes::default()).await {
+        Ok(handle) => {
+            let _ = handle.disconnect(Disconnect::ByApplication, "done", "").await;
+            Ok(seen.lock().unwrap_or_else(PoisonError::into_inner).take())
+        }
+        Err(SshError::NoCommonAlgorithm { kind: "host key", .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Keeps the key; the handshake ends only where the server holds its private half.
+struct Listener(Arc<Mutex<Option<PublicKey>>>);
+
+impl Handler for Listener {
+    type Error = SessionError;
+
+    async fn check_server_key(&mut self, presented: &PublicKeyOrCertificate) -> Result<bool, SessionError> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(presented.public_key().clone());
+        Ok(true)
+    }
+}
