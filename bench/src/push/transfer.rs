@@ -83,15 +83,7 @@ async fn download(connection: &Connection, file: &str) -> Result<(), Problem> {
 }
 
 fn target(address: &str, port: u16, directory: &Path) -> Target {
-    Target {
-        name: "bench".into(),
-        address: address.into(),
-        port,
-        user: "root".into(),
-        pinned: Vec::new(),
-        known_hosts: vec![directory.join("known_hosts")],
-        identities: Vec::new(),
-    }
+    Target { known_hosts: vec![directory.join("known_hosts")], ..Target::new(address, port, "root") }
 }
 
 async fn agent(key: &Path) -> Result<AgentDialer, Problem> {

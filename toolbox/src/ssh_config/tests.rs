@@ -62,7 +62,7 @@ fn a_circle_of_hops_is_an_error_that_shows_it() {
 #[test]
 fn more_than_eight_hops_are_too_many() {
     let hops = |count: usize| (0..count).map(|i| format!("h{i}")).collect::<Vec<_>>().join(",");
-    assert_eq!(way(&resolve(&format!("ProxyJump none\nHost x\n"), "x").unwrap()).len(), 1);
+    assert_eq!(way(&resolve("ProxyJump none\nHost x\n", "x").unwrap()).len(), 1);
     let ours = |count| resolve(&format!("Host x\n ProxyJump {}\n", hops(count)), "x");
     assert_eq!(way(&ours(8).unwrap()).len(), 9);
     assert!(ours(9).unwrap_err().contains("more than 8 hops"));

@@ -93,7 +93,7 @@ fn split(question: &str) -> (Vec<String>, &str) {
 }
 
 fn person() -> Person {
-    let passwd = run("getent", &["passwd", &run("id", &["-u"]).trim().to_owned()]);
+    let passwd = run("getent", &["passwd", run("id", &["-u"]).trim()]);
     let home = passwd.split(':').nth(5).unwrap().to_owned();
     Person {
         user: run("id", &["-un"]).trim().to_owned(),
