@@ -42,6 +42,12 @@ Commands
 Options
   --host USER@ADDRESS[:PORT]  deploy to this machine instead of a demo VM; its host key must be in
                        ~/.ssh/known_hosts or ./known_hosts
+  --libvirt            deploy to a libvirt machine (virsh) instead, made of an archive with a disk image and an XML:
+       --image FILE    debian10-ssh.img.tar.xz: a bootable raw disk with sshd, root's key and an address by DHCP
+       --xml FILE      the domain, with ${PATH_TO_VM_DISK_FILE} for the disk; vm/vm.xml unless told
+       --define        keep the domain in libvirt (virsh define); else it is transient (virsh create)
+                       what was named once needs no naming again; deploy, plan, status, toolbox, ssh and down take
+                       --libvirt too; down without it takes both machines away
   --key FILE           the private key to use; a passphrase is asked for, or read from the file that
                        TOOLBOX_SSH_PASSPHRASE_FILE names
   --no-install         install nothing: name what is missing, and stop
@@ -63,6 +69,7 @@ END
 
 AGAIN="$0${*:+ $*}"        # what to type to go on after a failure
 COMMAND='' WHAT='' HOST='' HOST_NAME='' HOST_PORT='' KEY_OPTION=${TOOLBOX_KEY_FILE:-} NO_INSTALL=no VOLUMES=no IMAGES=no QUICK=no ENGINES_WANTED=no
+LIBVIRT=no IMAGE_OPTION='' XML_OPTION='' DEFINE=no
 REST=()                  # for the toolbox or for ssh
 
 source scripts/ui.sh
@@ -73,6 +80,11 @@ source scripts/key.sh
 source scripts/base-images.sh
 source scripts/images.sh
 source scripts/demo.sh
+source scripts/libvirt.sh
+source scripts/disk-image.sh
+source scripts/domain-xml.sh
+source scripts/machine.sh
+source scripts/machine-ssh.sh
 source scripts/deploy.sh
 source scripts/down.sh
 source scripts/test.sh
@@ -101,12 +113,10 @@ parse() {
                 [[ -z $COMMAND ]] || usage_error "one command at a time: $COMMAND, or $1"
                 COMMAND=$1 WHAT=${2:-}
                 [[ -z $WHAT ]] || shift ;;
-            --host | --key)
-                [[ -n ${2:-} ]] || usage_error "$1 needs a value"
-                if [[ $1 = --host ]]; then HOST=$2; else KEY_OPTION=$2; fi
-                shift ;;
-            --host=*) HOST=${1#*=}; [[ -n $HOST ]] || usage_error "--host needs a value" ;;
-            --key=*)  KEY_OPTION=${1#*=}; [[ -n $KEY_OPTION ]] || usage_error "--key needs a value" ;;
+            --host | --key | --image | --xml) option_value "$1" "${2:-}"; shift ;;
+            --host=* | --key=* | --image=* | --xml=*) option_value "${1%%=*}" "${1#*=}" ;;
+            --libvirt)    LIBVIRT=yes ;;
+            --define)     DEFINE=yes ;;
             --no-install) NO_INSTALL=yes ;;
             --volumes)    VOLUMES=yes ;;
             --images)     IMAGES=yes ;;
@@ -122,6 +132,16 @@ parse() {
     COMMAND=${COMMAND:-up}
 }
 
+option_value() {
+    [[ -n $2 ]] || usage_error "$1 needs a value"
+    case $1 in
+        --host)  HOST=$2 ;;
+        --key)   KEY_OPTION=$2 ;;
+        --image) IMAGE_OPTION=$2 ;;
+        --xml)   XML_OPTION=$2 ;;
+    esac
+}
+
 check_options() {
     if [[ $COMMAND != down && $VOLUMES$IMAGES = *yes* ]]; then usage_error "--volumes and --images belong to down"; fi
     if [[ $COMMAND != test && $QUICK$ENGINES_WANTED = *yes* ]]; then usage_error "--quick and --engines belong to test"; fi
@@ -130,40 +150,59 @@ check_options() {
         up | deploy | plan | status | toolbox) ;;
         *) [[ -z $HOST ]] || usage_error "--host does not go with $COMMAND" ;;
     esac
+    check_libvirt_options
     case $COMMAND in
         toolbox) (( ${#REST[@]} > 0 )) || usage_error "toolbox needs a verb, such as releases" ;;
         deploy | plan | status | ssh | bench | fuzz) ;;
         *) (( ${#REST[@]} == 0 )) || usage_error "$COMMAND takes no arguments after --" ;;
     esac
-    [[ -z $HOST ]] || split_host "$HOST"
-    [[ -z $HOST || -n $KEY_OPTION ]] || usage_error "--host needs --key FILE, the key that the host lets in"
+    [[ -z $HOST || $LIBVIRT = yes ]] || split_host "$HOST"
+    [[ -z $HOST || $LIBVIRT = yes || -n $KEY_OPTION ]] || usage_error "--host needs --key FILE, the key that the host lets in"
     [[ -z $KEY_OPTION || -f $KEY_OPTION ]] || fail 2 "no key: $KEY_OPTION does not exist or is no file" "--key names a private key"
+}
+
+check_libvirt_options() {
+    if [[ $LIBVIRT = no ]]; then
+        [[ -z $IMAGE_OPTION$XML_OPTION && $DEFINE = no ]] || usage_error "--image, --xml and --define belong to --libvirt"
+        return 0
+    fi
+    [[ -z $HOST ]] || usage_error "--host or --libvirt, not both"
+    case $COMMAND in
+        up | deploy | plan | status | toolbox | ssh | down) ;;
+        *) usage_error "--libvirt does not go with $COMMAND" ;;
+    esac
+    [[ $COMMAND = up || -z $IMAGE_OPTION$XML_OPTION && $DEFINE = no ]] || usage_error "--image, --xml and --define make the machine: leave $COMMAND away"
+    [[ $IMAGES = no ]] || usage_error "--images does not go with --libvirt"
+    HOST=root@libvirt      # no demo VM; the address comes when the machine has one
 }
 
 # --- the commands ------------------------------------------------------------------------------------------
 
 up() {
     lock
+    [[ $LIBVIRT = no ]] || create_machine
     prepare_engine
     [[ -n $HOST ]] || check_ports
     prepare_key_and_settings
     prepare_base_images
     build_images
     [[ -n $HOST ]] || start_vm
+    [[ $LIBVIRT = no ]] || reach_machine
     deploy_and_check
 }
 
 deploy_again() {
     lock
     prepare
-    [[ -n $HOST ]] || require_vm
     deploy_and_check
 }
 
 # prepare: without which nothing below works.
 prepare() {
+    [[ $LIBVIRT = no ]] || require_machine
     prepare_engine
     prepare_key_and_settings
+    [[ -n $HOST || $COMMAND = status ]] || require_vm
 }
 
 prepare_key_and_settings() {
@@ -196,6 +235,7 @@ closing_words() {
     [[ $shown != *:* ]] || shown="[$shown]"
     [[ $2 = 80 ]] || shown=$shown:$2
     [[ -z $HOST ]] || host_options=" --host $HOST --key $KEY"
+    [[ $LIBVIRT = no ]] || host_options=' --libvirt'
     say ''
     if [[ -s $LOGS/.changed ]]; then
         say "Changed on this machine:"
@@ -204,17 +244,17 @@ closing_words() {
         say "Nothing changed on this machine; the recap above tells about the host."
     fi
     printf '\n%sThe clock: http://%s/%s   (%s s in all)\n\n' "$BOLD" "$shown" "$PLAIN" "$(seconds_since "$BEGAN")"
-    printf '  %s status%s    what runs\n  %s deploy%s    deploy again\n' "$0" "$host_options" "$0" "$host_options"
-    [[ -n $HOST ]] || printf '  %s ssh       a shell on the VM\n  %s down      take it away\n' "$0" "$0"
+    printf '  %s%s status    what runs\n  %s%s deploy    deploy again\n' "$0" "$host_options" "$0" "$host_options"
+    [[ -n $HOST && $LIBVIRT = no ]] ||
+        printf '  %s%s ssh       a shell on the VM\n  %s%s down      take it away\n' "$0" "$host_options" "$0" "$host_options"
 }
 
 # look VERB: plan and status; the toolbox's output and exit status are ours.
 look() {
     prepare
-    if [[ $COMMAND = status && -z $HOST ]]; then say "demo VM: $(vm_state)"; fi
-    if [[ -z $HOST && $(vm_state) != running/* ]]; then
-        [[ $COMMAND = status ]] || require_vm
-        return 1
+    if [[ $COMMAND = status && -z $HOST ]]; then
+        say "demo VM: $(vm_state)"
+        [[ $(vm_state) = running/* ]] || return 1
     fi
     toolbox "$COMMAND" "${REST[@]}"
 }
@@ -222,12 +262,13 @@ look() {
 # any_verb: as typed; the toolbox's output and exit status are ours.
 any_verb() {
     prepare
-    [[ -n $HOST ]] || require_vm
     toolbox "${REST[@]}"
 }
 
 take_all_down() {
     lock
+    if [[ $LIBVIRT = yes || $(project) = "$(own_project)" ]]; then take_machine_away; fi
+    [[ $LIBVIRT = no ]] || { say "Done."; return; }
     choose_docker || fail 1 "the container engine does not answer, so there is nothing to take down" "docker version"
     take_down
     [[ $VOLUMES = no ]] || forget_state
@@ -235,6 +276,7 @@ take_all_down() {
 }
 
 shell_on_vm() {
+    [[ $LIBVIRT = no ]] || { require_machine; machine_ssh "${REST[@]}"; return; }
     choose_docker || fail 1 "the container engine does not answer" "$0 starts it"
     [[ -z $KEY_OPTION ]] || KEY=$KEY_OPTION
     vm_ssh "${REST[@]}"

@@ -39,6 +39,10 @@ run_detached_from_terminal() {
 prepare_known_hosts() {
     local home file
     [[ -n $HOST ]] || return 0
+    if [[ $LIBVIRT = yes && -s $MACHINE/known_hosts ]]; then
+        PASSED+=("TOOLBOX_KNOWN_HOSTS_FILE=$PWD/$MACHINE/known_hosts")
+        return 0
+    fi
     home=$(getent passwd "${SUDO_USER:-$(id -un)}" | cut -d: -f6)
     mkdir -p "$STATE"
     : >"$STATE/known_hosts"

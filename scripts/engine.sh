@@ -7,6 +7,7 @@ DOCKERD_LOG=/var/log/toolbox-dockerd.log
 
 DOCKER=(docker)          # with sudo in front where the socket cannot be opened otherwise
 COMPOSE=()               # `docker compose`, else `docker-compose`
+COMPOSE_FILES=()         # where compose.yaml is not all of it
 
 docker_() { "${DOCKER[@]}" "$@"; }
 
@@ -26,7 +27,7 @@ find_compose() {
 compose() {
     local root=()
     [[ ${DOCKER[0]} != sudo ]] || root=(sudo -n)
-    "${root[@]}" env "${PASSED[@]}" "${COMPOSE[@]}" --profile toolbox --profile demo "$@"
+    "${root[@]}" env "${PASSED[@]}" "${COMPOSE[@]}" "${COMPOSE_FILES[@]}" --profile toolbox --profile demo "$@"
 }
 
 # prepare_engine: afterwards docker_ and compose work.

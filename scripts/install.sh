@@ -62,6 +62,11 @@ package_for() {
         debian-keys) choices=(debian-archive-keyring) ;;
         chromedriver) choices=(chromium-driver chromium-chromedriver) ;;
         ip)         choices=(iproute2) ;;
+        dnsmasq)    choices=(dnsmasq-base) ;;      # without the service, which would take port 53
+        virsh)      choices=(libvirt-clients) ;;
+        libvirt)    choices=(libvirt-daemon-system) ;;
+        qemu)       choices=(qemu-system-x86) ;;
+        xz)         choices=(xz-utils) ;;
         compose-v2) choices=(docker-compose-v2 docker-compose)
                     ! has_docker_ce || choices=(docker-compose-plugin) ;;
         chromium)   choices=(chromium chromium-browser) ;;
@@ -86,6 +91,9 @@ present() {
         ansible)      has ansible-playbook && [[ -d /usr/lib/python3/dist-packages/ansible_collections/community/docker ]] ;;
         python3-docker) /usr/bin/python3 -c 'import docker' 2>/dev/null ;;
         sshd)         has_daemon sshd ;;
+        dnsmasq | iptables) has_daemon "$1" ;;
+        libvirt)      has_daemon libvirtd || has_daemon virtqemud ;;
+        qemu)         has qemu-system-x86_64 ;;
         libc-headers) [[ -e /usr/include/stdlib.h ]] ;;
         openssh-tests) [[ -e /usr/lib/openssh/regress/test-exec.sh ]] ;;
         softhsm2)     has softhsm2-util ;;

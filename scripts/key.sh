@@ -97,7 +97,7 @@ stream_key() {
 
 # ask_passphrase: before the stream starts, since the container's input is no terminal then.
 ask_passphrase() {
-    [[ $KEY_MODE = stream && $KEY_ENCRYPTED = yes ]] || return 0
+    [[ $KEY_MODE = stream && $KEY_ENCRYPTED = yes && -z ${PASSPHRASE:-} ]] || return 0
     if [[ -n ${TOOLBOX_SSH_PASSPHRASE_FILE:-} ]]; then
         [[ -r $TOOLBOX_SSH_PASSPHRASE_FILE ]] ||
             fail 2 "TOOLBOX_SSH_PASSPHRASE_FILE: $TOOLBOX_SSH_PASSPHRASE_FILE is not readable" "name a readable file"

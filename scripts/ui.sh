@@ -110,10 +110,10 @@ room_after() {
 }
 
 # bar_from_log LOG: a bar where the log itself counts: "Step 4/12" (classic builder), "[build 4/12]" (BuildKit),
-# "waited 40/600 s" (ours).
+# "waited 40/600 s", "read 16/4096 MiB" (ours).
 bar_from_log() {
     local count done_ total width=20
-    count=$(tail -c 4000 "$1" | grep -oE '(Step |\[[a-z0-9 -]*|waited )[0-9]+/[0-9]+' | tail -n 1 | grep -oE '[0-9]+/[0-9]+$' || true)
+    count=$(tail -c 4000 "$1" | grep -oE '(Step |\[[a-z0-9 -]*|waited |read )[0-9]+/[0-9]+' | tail -n 1 | grep -oE '[0-9]+/[0-9]+$' || true)
     [[ -n $count ]] || return 0
     done_=${count%/*} total=${count#*/}
     (( total > 0 && done_ <= total )) || return 0

@@ -23,6 +23,9 @@ while ! { warnings=$(apt update 2>&1 >&3); } 3>&1; do
 done
 packages=docker.io
 if apt-cache show docker-cli >/dev/null 2>&1; then packages="$packages docker-cli"; fi
+# Docker up to 20.10 starts no container under AppArmor without its parser, which docker.io only recommends.
+if [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ] && ! command -v apparmor_parser >/dev/null &&
+  apt-cache show apparmor >/dev/null 2>&1; then packages="$packages apparmor"; fi
 install() { apt install -y --no-install-recommends $packages; }
 # What an interrupted installation left half-done is finished first.
 install || { dpkg --configure -a </dev/null; install; } || { printf '%s\n' "$warnings" >&2; exit 100; }
