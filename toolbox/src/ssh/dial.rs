@@ -4,9 +4,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 use tokio::time::{sleep, timeout};
 
+use super::prompt::Prompt;
 use super::{Dialing, SshError, Target};
 use crate::ssh_config::AddressFamily;
 
@@ -14,7 +15,7 @@ use crate::ssh_config::AddressFamily;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Connects to the target's sshd; `limit` holds for resolving and for each address.
-pub(super) async fn dial(target: &Target, limit: Duration) -> Result<TcpStream, SshError> {
+pub(super) async fn dial(target: &Target, limit: Duration) -> Result<Prompt, SshError> {
     let mut result = attempt(target, limit).await;
     for _ in 1..target.dialing.attempts {
         if matches!(result, Ok(_) | Err(SshError::Unresolvable { .. })) {
@@ -26,7 +27,7 @@ pub(super) async fn dial(target: &Target, limit: Duration) -> Result<TcpStream, 
     result
 }
 
-async fn attempt(target: &Target, limit: Duration) -> Result<TcpStream, SshError> {
+async fn attempt(target: &Target, limit: Duration) -> Result<Prompt, SshError> {
     let mut failures = Vec::new();
     for address in resolve(target, limit).await? {
         match connect(address, target.dialing.from, limit).await {
@@ -40,7 +41,7 @@ async fn attempt(target: &Target, limit: Duration) -> Result<TcpStream, SshError
     Err(most_telling(failures, target, limit))
 }
 
-async fn connect(address: SocketAddr, from: Option<IpAddr>, limit: Duration) -> io::Result<TcpStream> {
+async fn connect(address: SocketAddr, from: Option<IpAddr>, limit: Duration) -> io::Result<Prompt> {
     let connecting = async {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         if let Some(from) = from {
@@ -50,10 +51,7 @@ async fn connect(address: SocketAddr, from: Option<IpAddr>, limit: Duration) -> 
     };
     let stream = timeout(limit, connecting).await.map_err(|_| io::ErrorKind::TimedOut)??;
     stream.set_nodelay(true)?;
-    // What is answered at once needs no acknowledgement beside. That the kernel may refuse does no harm.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::net::sockopt::set_tcp_quickack(&stream, false);
-    Ok(stream)
+    Ok(Prompt::new(stream))
 }
 
 async fn resolve(target: &Target, limit: Duration) -> Result<Vec<SocketAddr>, SshError> {

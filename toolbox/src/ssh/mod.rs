@@ -26,6 +26,7 @@ mod hop;
 mod host_key;
 pub mod known_hosts;
 mod program;
+mod prompt;
 mod quote;
 mod refusal;
 mod scan;
