@@ -81,9 +81,14 @@ fn table(tools: &[Tool], rounds: &[Vec<Figures>]) -> String {
         row(&mut text, "times the toolbox's", rounds, |ours, own| {
             format!("{:.1}", median(own.zip(ours).map(|(theirs, ours)| theirs[at].0 / ours[at].0)))
         });
-        row(&mut text, "KB over the network", rounds, |_, own| format!("{:.0}", median(own.map(|f| f[at].1 / 1e3))));
+        row(&mut text, "KB over the network", rounds, |_, own| kilobytes(median(own.map(|f| f[at].1 / 1e3))));
     }
     text
+}
+
+/// With a decimal where one more or less counts.
+fn kilobytes(number: f64) -> String {
+    if number < 100.0 { format!("{number:.1}") } else { format!("{number:.0}") }
 }
 
 /// A row with a cell for each program, made from the toolbox's rounds and its own.
@@ -109,6 +114,6 @@ mod tests {
         let text = table(&[tool("toolbox"), tool("other")], &[vec![ours, ours, slow], vec![theirs, theirs, slow]]);
         assert!(text.starts_with("| | toolbox | other |\n|---|---:|---:|\n"), "{text}");
         assert!(text.contains("| no change, s | 1.00 | 3.00 |\n| times the toolbox's | 1.0 | 3.0 |\n"), "{text}");
-        assert!(text.ends_with("| KB over the network | 1 | 5 |\n"), "{text}");
+        assert!(text.ends_with("| KB over the network | 1.0 | 5.0 |\n"), "{text}");
     }
 }

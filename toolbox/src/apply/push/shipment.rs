@@ -6,11 +6,11 @@
 //! all hosts with the same older layer.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use flate2::write::GzEncoder;
+use libdeflater::CompressionLvl;
 use tokio::sync::{OnceCell, Semaphore};
 use toolbox_wire::Reference;
 use zstd::bulk::Compressor;
@@ -263,7 +263,7 @@ impl<R: ReadAt + Send + Sync + 'static> Shipment<R> {
             let _permit = permit;
             let raw = read(&archive, part)?;
             match form {
-                Form::Gzip => gzip(&raw, if small { 9 } else { 6 }),
+                Form::Gzip => gzip(&raw, if small { 12 } else { 10 }),
                 Form::Zstd => zstd(&raw, if small { Effort::Thorough } else { effort }, &compressors),
             }
         });
@@ -299,11 +299,15 @@ fn read<R: ReadAt>(archive: &Archive<R>, part: Part) -> io::Result<Vec<u8>> {
     if raw.len() as u64 == part.length { Ok(raw) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
-/// A gzip member of these bytes.
-pub(super) fn gzip(raw: &[u8], level: u32) -> io::Result<Vec<u8>> {
-    let mut member = GzEncoder::new(Vec::with_capacity(raw.len() / 2), flate2::Compression::new(level));
-    member.write_all(raw)?;
-    member.finish()
+/// A gzip member of these bytes; `level` is libdeflate's, from 1 to 12.
+pub(super) fn gzip(raw: &[u8], level: i32) -> io::Result<Vec<u8>> {
+    let level = CompressionLvl::new(level).map_err(|e| io::Error::other(format!("{e:?}")))?;
+    let mut deflate = libdeflater::Compressor::new(level);
+    let mut member = vec![0; deflate.gzip_compress_bound(raw.len())];
+    let length = deflate.gzip_compress(raw, &mut member).map_err(io::Error::other)?;
+    member.truncate(length);
+    member.shrink_to_fit();
+    Ok(member)
 }
 
 /// A zstd frame of these bytes. A compressor's memory is used again: it is as large as what it compresses.
