@@ -3,6 +3,7 @@
 //! Bounded: 16 files deep as in ssh, 512 files and 8 MiB in all. Pipes and sockets are not opened.
 
 use std::fs::{self, File};
+use std::io::ErrorKind::{NotFound, PermissionDenied};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -33,8 +34,8 @@ pub enum Files {
     Off,
     /// This one, which must exist; what it includes is looked for beside it.
     One(PathBuf),
-    /// A person's own, then the system's, each where it exists; what they include is looked for beside them. The
-    /// person's own must not be writable for others, as ssh demands.
+    /// A person's own, then the system's, each where it exists and may be read; what they include is looked for beside
+    /// them. The person's own must not be writable for others, as ssh demands.
     Usual {
         /// `~/.ssh/config`
         own: Option<PathBuf>,
@@ -83,7 +84,8 @@ impl<'a> Reader<'a> {
         let terms = Terms { base, private, tilde, depth: 0 };
         match self.file(file, terms) {
             Ok(nodes) => nodes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => Vec::new(),
+            // As ssh does: another user's home may be in the environment.
+            Err(error) if !must_exist && [NotFound, PermissionDenied].contains(&error.kind()) => Vec::new(),
             Err(error) => {
                 self.problems.push(Problem::of_file(file, format!("cannot be read: {error}")));
                 Vec::new()
