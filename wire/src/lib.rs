@@ -12,6 +12,7 @@ mod diff_id;
 mod frame;
 mod message;
 mod signature;
+pub mod tarball;
 
 pub use delta::{Delta, Literal};
 pub use diff_id::{DiffId, DiffIdError};

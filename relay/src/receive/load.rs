@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
-use toolbox_wire::{DiffId, Entry, ErrorKind, Reply};
+use toolbox_wire::{DiffId, Entry, ErrorKind, Reply, tarball as form};
 
 use super::engine::{Engine, Upload};
 use super::fault::Fault;
@@ -113,19 +113,19 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn write(&mut self, entries: &[Entry]) -> Result<(), Stop> {
-        for folder in tarball::FOLDERS {
-            self.put(tarball::folder(folder).as_bytes())?;
+        for folder in form::FOLDERS {
+            self.put(form::folder(folder).as_bytes())?;
         }
         for entry in entries {
-            self.put(tarball::file(entry.path(), entry.size()).as_bytes())?;
+            self.put(form::file(entry.path(), entry.size()).as_bytes())?;
             match entry {
                 Entry::Text { text, .. } => self.put(text)?,
                 Entry::Layer { diff_id, size, .. } => self.layer(*diff_id, *size)?,
             }
-            self.put(tarball::padding(entry.size()))?;
+            self.put(form::padding(entry.size()))?;
         }
         // An engine that stops reading at the end mark may have answered already.
-        let _ = self.put(&tarball::END_MARK);
+        let _ = self.put(&form::END_MARK);
         Ok(())
     }
 

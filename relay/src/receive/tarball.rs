@@ -1,21 +1,13 @@
-//! The form of the tarball for the engine: the one that every store takes.
-//!
-//! Contract: OCI layout plus `manifest.json`, uncompressed layers, byte for byte what the deployer's own archive
-//! writer makes (ustar, owner root, times 0, entries sorted).
+//! What may stand in the tarball for the engine: an OCI layout plus `manifest.json`, uncompressed layers, entries
+//! sorted.
 
-use tar::{EntryType, Header};
+use toolbox_wire::tarball::{BLOBS, size};
 use toolbox_wire::{DiffId, Entry};
 
 use super::fault::Fault;
 use super::store::MOST_SIZE;
 
-const BLOCK: u64 = 512;
-const BLOBS: &str = "blobs/sha256/";
 const DOCUMENTS: [&str; 3] = ["index.json", "manifest.json", "oci-layout"];
-/// The folders that come first.
-pub(super) const FOLDERS: [&str; 2] = ["blobs/", BLOBS];
-/// Two blocks of zeros.
-pub(super) const END_MARK: [u8; 2 * BLOCK as usize] = [0; 2 * BLOCK as usize];
 
 /// Whether these entries make a tarball of this form and size.
 pub(super) fn check(entries: &[Entry], size: u64) -> Result<(), Fault> {
@@ -25,7 +17,7 @@ pub(super) fn check(entries: &[Entry], size: u64) -> Result<(), Fault> {
     if !entries.is_sorted_by(|one, other| one.path() < other.path()) {
         return Err(Fault::protocol("the entries of the tarball are not in order"));
     }
-    if entries.iter().any(|entry| entry.size() > MOST_SIZE) || self::size(entries) != size {
+    if entries.iter().any(|entry| entry.size() > MOST_SIZE) || self::size(entries.iter().map(Entry::size)) != size {
         return Err(Fault::protocol(format!("the entries do not make a tarball of {size} bytes")));
     }
     Ok(())
@@ -37,40 +29,6 @@ fn is_named_rightly(entry: &Entry) -> bool {
         Entry::Text { path, .. } => digest.is_some() || DOCUMENTS.contains(&path.as_str()),
         Entry::Layer { diff_id, .. } => digest == Some(*diff_id),
     }
-}
-
-fn size(entries: &[Entry]) -> u64 {
-    let entry = |entry: &Entry| BLOCK + entry.size().next_multiple_of(BLOCK);
-    BLOCK * FOLDERS.len() as u64 + entries.iter().map(entry).sum::<u64>() + END_MARK.len() as u64
-}
-
-/// The header of a regular file.
-pub(super) fn file(path: &str, size: u64) -> Header {
-    header(path, EntryType::Regular, 0o644, size)
-}
-
-/// The header of a folder.
-pub(super) fn folder(path: &str) -> Header {
-    header(path, EntryType::Directory, 0o755, 0)
-}
-
-fn header(path: &str, kind: EntryType, mode: u32, size: u64) -> Header {
-    let mut header = Header::new_ustar();
-    // Every name that is allowed is shorter than the field of 100 bytes.
-    header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
-    header.set_entry_type(kind);
-    header.set_mode(mode);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(0);
-    header.set_size(size);
-    header.set_cksum();
-    header
-}
-
-/// What follows a content of this size.
-pub(super) fn padding(size: u64) -> &'static [u8] {
-    &END_MARK[..(size.next_multiple_of(BLOCK) - size) as usize]
 }
 
 #[cfg(test)]

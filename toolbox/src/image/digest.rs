@@ -35,6 +35,11 @@ impl Digest {
         Self(hasher.finalize().into())
     }
 
+    /// The bare 32 bytes.
+    pub(crate) fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
+
     /// The 64 hex digits without `sha256:`, as file names carry them.
     pub fn hex(&self) -> String {
         hex::encode(self.0)

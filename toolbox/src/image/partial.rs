@@ -12,16 +12,12 @@ mod documents;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use tar::{EntryType, Header};
+use tar::Header;
 use thiserror::Error;
+use toolbox_wire::tarball::{self, BLOBS, END_MARK, FOLDERS};
 
 use super::spool::{PumpError, pump};
 use super::{Archive, ArchivedImage, ArchivedLayer, Digest, ManifestDigest, ReadAt};
-
-const BLOCK: u64 = 512;
-const END_MARK: u64 = 2 * BLOCK;
-const BLOBS: &str = "blobs/sha256/";
-const FOLDERS: [&str; 2] = ["blobs/", BLOBS];
 
 /// Why a partial archive was not written whole.
 #[derive(Debug, Error)]
@@ -97,9 +93,7 @@ impl PartialArchive {
 
     /// The exact length of what [`PartialArchive::write_to`] writes, bytes.
     pub fn size(&self) -> u64 {
-        let entry = |content: &Content| BLOCK + content.size().next_multiple_of(BLOCK);
-        let folders = BLOCK * FOLDERS.len() as u64;
-        folders + self.entries.values().map(entry).sum::<u64>() + END_MARK
+        tarball::size(self.entries.values().map(Content::size))
     }
 
     /// The layers that are written, each once.
@@ -118,13 +112,13 @@ impl PartialArchive {
     /// What [`PartialArchive::write_to`] writes, part by part, each with the name of its entry: heads, documents and
     /// padding as bytes, layers to be read from the archive.
     pub fn parts(&self) -> impl Iterator<Item = (&str, Content)> {
-        let folders = FOLDERS.iter().map(|folder| (*folder, head(folder, EntryType::Directory, 0)));
+        let folders = FOLDERS.iter().map(|folder| (*folder, head(&tarball::folder(folder))));
         let entries = self.entries().flat_map(|(name, content)| {
-            let before = head(name, EntryType::Regular, content.size());
-            let after = Content::Bytes(padding(content.size()));
+            let before = head(&tarball::file(name, content.size()));
+            let after = Content::Bytes(tarball::padding(content.size()).to_vec());
             [(name, before), (name, content.clone()), (name, after)]
         });
-        folders.chain(entries).chain([("the end mark", Content::Bytes(vec![0; END_MARK as usize]))])
+        folders.chain(entries).chain([("the end mark", Content::Bytes(END_MARK.to_vec()))])
     }
 
     /// Writes the archive; `archive` must be the one that the images came from. Flushes `out`.
@@ -156,26 +150,8 @@ fn blob(digest: Digest) -> String {
     format!("{BLOBS}{}", digest.hex())
 }
 
-fn head(name: &str, kind: EntryType, size: u64) -> Content {
-    Content::Bytes(header(name, kind, size).as_bytes().to_vec())
-}
-
-fn header(name: &str, kind: EntryType, size: u64) -> Header {
-    let mut header = Header::new_ustar();
-    // Every name here is shorter than the field of 100 bytes.
-    header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
-    header.set_entry_type(kind);
-    header.set_mode(if kind == EntryType::Directory { 0o755 } else { 0o644 });
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(0);
-    header.set_size(size);
-    header.set_cksum();
-    header
-}
-
-fn padding(size: u64) -> Vec<u8> {
-    vec![0; (size.next_multiple_of(BLOCK) - size) as usize]
+fn head(header: &Header) -> Content {
+    Content::Bytes(header.as_bytes().to_vec())
 }
 
 fn put(out: &mut impl Write, entry: &str, bytes: &[u8]) -> Result<(), PartialError> {

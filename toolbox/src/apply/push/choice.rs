@@ -13,6 +13,7 @@ use crate::state::ObservedImage;
 const FAR: Duration = Duration::from_millis(5);
 /// Below this a stream is done before a receiver has begun, bytes.
 const LARGE: u64 = 16 << 20;
+
 /// What decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Situation {

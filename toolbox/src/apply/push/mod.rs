@@ -339,7 +339,7 @@ impl<E: Engine, W: Route, R: ReadAt + Send + Sync + 'static> Receiving<'_, E, W,
 
 /// The name of a layer in what is said to a receiver.
 fn wire_id(layer: DiffId) -> toolbox_wire::DiffId {
-    toolbox_wire::DiffId::from_hex(&layer.digest().hex()).unwrap_or_else(|| unreachable!("a digest has 64 hex digits"))
+    toolbox_wire::DiffId(layer.digest().bytes())
 }
 
 fn compose<R: ReadAt + Send + Sync + 'static>(
