@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 use toolbox::agent::{Agent, parse};
-use toolbox::ssh::{AgentDialer, Connection, Target, Timeouts};
+use toolbox::ssh::{AgentDialer, Connection, Target};
 
 use crate::agent::Problem;
 
@@ -41,7 +41,7 @@ async fn transfer(arguments: &[String]) -> Result<(), Problem> {
     let (target, agent) = (target(address, port.parse()?, directory), agent(&directory.join("key")).await?);
     let mut running = JoinSet::new();
     for _ in 0..connections.parse::<u32>()? {
-        let connection = Connection::open_bulk(&target, &agent, &Timeouts::default()).await?;
+        let connection = Connection::open_bulk(&target, &agent).await?;
         for _ in 0..channels.parse::<u32>()? {
             let (connection, file) = (connection.clone(), file.clone());
             running.spawn(async move {

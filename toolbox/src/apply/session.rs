@@ -96,7 +96,7 @@ impl HostSession {
         let socket = socket.to_owned();
         let steps = events.clone();
         let opened = async {
-            let control = Connection::open(&target, &agent, &target.timeouts).await?;
+            let control = Connection::open(&target, &agent).await?;
             // The next connection does not guess again.
             target.identities.insert(0, control.identity().clone());
             let (bulk, facts) = Default::default();
@@ -125,7 +125,7 @@ impl HostSession {
         let Some((engine, access)) = &self.engine else {
             return Err(EngineError::Unreachable { reason: "it does not run".into() }.into());
         };
-        let open = async || Connection::open_bulk(&self.target, &self.agent, &self.target.timeouts).await;
+        let open = async || Connection::open_bulk(&self.target, &self.agent).await;
         let connection = match number {
             0 => self.bulk.get_or_try_init(open).await?.clone(),
             _ => open().await?,
@@ -307,7 +307,7 @@ impl HostSession {
         let bulk = dialer(access, self.socket.clone(), move || {
             let (bulk, target, agent) = (Arc::clone(&bulk), target.clone(), agent.clone());
             async move {
-                let open = async || Connection::open_bulk(&target, &agent, &target.timeouts).await;
+                let open = async || Connection::open_bulk(&target, &agent).await;
                 bulk.get_or_try_init(open).await.cloned()
             }
         });

@@ -17,7 +17,7 @@ use super::config::{COMPRESSED, Chosen, PLAIN, config};
 use super::handler::{SessionError, SessionHandler, SessionNotes, describe};
 use super::host_key::HostKeyPolicy;
 use super::tap::{Heard, Tap};
-use super::{AgentDialer, ChannelStream, SshError, Target, Timeouts, Way, auth, dial, program};
+use super::{AgentDialer, ChannelStream, SshError, Target, Way, auth, dial, program};
 
 /// How long [`Connection::close`] waits for the end.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -81,8 +81,8 @@ impl Connection {
     /// # Errors
     /// Nearly every [`SshError`]; [`SshError::hint`] has the next step. What goes wrong on the way is a
     /// [`SshError::Hop`] or [`SshError::HopRefused`].
-    pub async fn open(target: &Target, agent: &AgentDialer, timeouts: &Timeouts) -> Result<Self, SshError> {
-        Self::establish(target, agent, timeouts, Overflow::Fail).await
+    pub async fn open(target: &Target, agent: &AgentDialer) -> Result<Self, SshError> {
+        Self::establish(target, agent, Overflow::Fail).await
     }
 
     /// As [`Connection::open`], for bulk data: a reader that is slow slows the sender down, and with
@@ -90,8 +90,8 @@ impl Connection {
     ///
     /// # Errors
     /// As [`Connection::open`].
-    pub async fn open_bulk(target: &Target, agent: &AgentDialer, timeouts: &Timeouts) -> Result<Self, SshError> {
-        Self::establish(target, agent, timeouts, Overflow::Wait).await
+    pub async fn open_bulk(target: &Target, agent: &AgentDialer) -> Result<Self, SshError> {
+        Self::establish(target, agent, Overflow::Wait).await
     }
 
     /// As [`Connection::open`], over a stream that leads to the target's sshd already, such as a
@@ -99,17 +99,12 @@ impl Connection {
     ///
     /// # Errors
     /// As [`Connection::open`].
-    pub async fn open_over<S>(
-        stream: S,
-        target: &Target,
-        agent: &AgentDialer,
-        timeouts: &Timeouts,
-    ) -> Result<Self, SshError>
+    pub async fn open_over<S>(stream: S, target: &Target, agent: &AgentDialer) -> Result<Self, SshError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let terms = Terms::of(target)?;
-        Self::introduce(stream, None, terms, target, agent, timeouts, Overflow::Fail).await
+        Self::introduce(stream, None, terms, target, agent, Overflow::Fail).await
     }
 
     /// Connects from the host to a Unix socket on it (`direct-streamlocal@openssh.com`).
@@ -223,27 +218,22 @@ impl Connection {
         weak.upgrade().map(Self).filter(|connection| !connection.is_closed())
     }
 
-    pub(super) async fn establish(
-        target: &Target,
-        agent: &AgentDialer,
-        timeouts: &Timeouts,
-        overflow: Overflow,
-    ) -> Result<Self, SshError> {
+    pub(super) async fn establish(target: &Target, agent: &AgentDialer, overflow: Overflow) -> Result<Self, SshError> {
         // Before anything is sent: what is wrong on this side must not depend on the host.
         let terms = Terms::of(target)?;
         match &target.way {
             Way::Direct => {
-                let stream = dial::dial(target, timeouts.connect).await?;
-                Self::introduce(stream, None, terms, target, agent, timeouts, overflow).await
+                let stream = dial::dial(target).await?;
+                Self::introduce(stream, None, terms, target, agent, overflow).await
             }
             Way::Hop(hop) => {
                 let hop = hop.connection(agent, overflow).await?;
                 let stream = hop.next(target).await?;
-                Self::introduce(stream, Some(hop), terms, target, agent, timeouts, overflow).await
+                Self::introduce(stream, Some(hop), terms, target, agent, overflow).await
             }
             Way::Command(command) => {
                 let (program, end) = program::start(command, &target.address)?;
-                let opened = Self::introduce(program, None, terms, target, agent, timeouts, overflow).await;
+                let opened = Self::introduce(program, None, terms, target, agent, overflow).await;
                 match opened {
                     Err(error) => Err(end.instead_of(error).await),
                     opened => opened,
@@ -258,7 +248,6 @@ impl Connection {
         terms: Terms,
         target: &Target,
         agent: &AgentDialer,
-        timeouts: &Timeouts,
         overflow: Overflow,
     ) -> Result<Self, SshError>
     where
@@ -268,17 +257,17 @@ impl Connection {
         let Terms { policy, chosen } = terms;
         let plain = matches!(overflow, Overflow::Wait) || !target.compression;
         let compression = if plain { PLAIN } else { COMPRESSED };
-        let rsa = timeout(timeouts.auth, auth::may_use_rsa(agent)).await.unwrap_or(true);
-        let config = Arc::new(config(&policy, &chosen, timeouts, compression, rsa));
+        let rsa = timeout(target.timeouts.auth, auth::may_use_rsa(agent)).await.unwrap_or(true);
+        let config = Arc::new(config(&policy, &chosen, &target.timeouts, compression, rsa));
         let (handler, over) = SessionHandler::new(policy, notes.clone());
         let (stream, heard) = Tap::new(stream);
         let handshake = connect_stream(config, stream, handler);
-        let mut handle = shake_hands(handshake, target, timeouts, &heard, &notes).await?;
-        let login = timeout(timeouts.auth, auth::log_in(&mut handle, target, agent, &notes));
+        let mut handle = shake_hands(handshake, target, &heard, &notes).await?;
+        let login = timeout(target.timeouts.auth, auth::log_in(&mut handle, target, agent, &notes));
         let identity = login.await.map_err(|_| SshError::AuthTimedOut {
             user: target.user.clone(),
             address: target.address.clone(),
-            seconds: timeouts.auth.as_secs(),
+            seconds: target.timeouts.auth.as_secs(),
         })??;
         let peer = Arc::new(Peer { address: target.address.clone(), label: target.label(), notes });
         Ok(Self(Arc::new(Inner { handle, peer, overflow, over, identity, _hop: hop })))
@@ -317,13 +306,12 @@ impl fmt::Debug for Connection {
 pub(super) async fn shake_hands<H: Handler>(
     handshake: impl Future<Output = Result<Handle<H>, SessionError>>,
     target: &Target,
-    timeouts: &Timeouts,
     heard: &Heard,
     notes: &SessionNotes,
 ) -> Result<Handle<H>, SshError> {
     let (address, port) = (target.address.clone(), target.port);
     let not_ssh = |address| SshError::NotSsh { address, port, said: heard.first_line() };
-    match timeout(timeouts.handshake, handshake).await {
+    match timeout(target.timeouts.handshake, handshake).await {
         Ok(Ok(handle)) => Ok(handle),
         Ok(Err(SessionError::Verdict(verdict))) => Err(verdict),
         Ok(Err(SessionError::Russh(Error::NoCommonAlgo { kind, ours, theirs }))) => {
@@ -335,7 +323,7 @@ pub(super) async fn shake_hands<H: Handler>(
             Err(SshError::Handshake { address, port, reason })
         }
         Err(_) if heard.is_ssh() => {
-            Err(SshError::HandshakeTimedOut { address, port, seconds: timeouts.handshake.as_secs() })
+            Err(SshError::HandshakeTimedOut { address, port, seconds: target.timeouts.handshake.as_secs() })
         }
         Err(_) => Err(not_ssh(address)),
     }

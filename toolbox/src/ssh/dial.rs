@@ -14,8 +14,9 @@ use crate::ssh_config::AddressFamily;
 /// Between two attempts, as ssh has it.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Connects to the target's sshd; `limit` holds for resolving and for each address.
-pub(super) async fn dial(target: &Target, limit: Duration) -> Result<Prompt, SshError> {
+/// Connects to the target's sshd; its limit holds for resolving and for each address.
+pub(super) async fn dial(target: &Target) -> Result<Prompt, SshError> {
+    let limit = target.timeouts.connect;
     let mut result = attempt(target, limit).await;
     for _ in 1..target.dialing.attempts {
         if matches!(result, Ok(_) | Err(SshError::Unresolvable { .. })) {

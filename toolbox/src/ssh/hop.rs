@@ -77,7 +77,7 @@ impl Hop {
         let hop = self.clone();
         Box::pin(async move {
             let target = &hop.0.target;
-            Connection::establish(target, &agent, &target.timeouts, overflow).await
+            Connection::establish(target, &agent, overflow).await
         })
     }
 

@@ -14,7 +14,7 @@ use super::connection::shake_hands;
 use super::handler::{SessionError, SessionNotes};
 use super::host_key::{HostKeyPolicy, Standing, public_key_line};
 use super::tap::Tap;
-use super::{SshError, Target, Timeouts, dial};
+use super::{SshError, Target, dial};
 
 /// What a host presents, and what is on file about it.
 #[derive(Debug, Clone)]
@@ -44,11 +44,11 @@ pub struct OfferedKey {
 /// # Errors
 /// Whatever keeps a handshake from its end; [`SshError::HostKeyChanged`] and [`SshError::HostKeyRevoked`] where that
 /// is what the files say.
-pub async fn scan(target: &Target, timeouts: &Timeouts) -> Result<Scan, SshError> {
+pub async fn scan(target: &Target) -> Result<Scan, SshError> {
     let (policy, chosen) = (HostKeyPolicy::of(target)?, Chosen::of(target)?);
     let mut keys = Vec::new();
     for algorithms in types() {
-        keys.extend(ask(target, &policy, &chosen, timeouts, algorithms).await?);
+        keys.extend(ask(target, &policy, &chosen, algorithms).await?);
     }
     let host = target.known_hosts_name();
     let standing = policy.standing(&keys)?;
@@ -78,17 +78,16 @@ async fn ask(
     target: &Target,
     policy: &HostKeyPolicy,
     chosen: &Chosen,
-    timeouts: &Timeouts,
     algorithms: Vec<Algorithm>,
 ) -> Result<Option<PublicKey>, SshError> {
-    let stream = dial::dial(target, timeouts.connect).await?;
-    let mut config = config(policy, chosen, timeouts, PLAIN, false);
+    let stream = dial::dial(target).await?;
+    let mut config = config(policy, chosen, &target.timeouts, PLAIN, false);
     config.preferred =
         Preferred { key: algorithms.into(), host_key_certificates: Vec::new().into(), ..config.preferred };
     let seen = Arc::new(Mutex::new(None));
     let (stream, heard) = Tap::new(stream);
     let handshake = connect_stream(Arc::new(config), stream, Listener(seen.clone()));
-    match shake_hands(handshake, target, timeouts, &heard, &SessionNotes::default()).await {
+    match shake_hands(handshake, target, &heard, &SessionNotes::default()).await {
         Ok(handle) => {
             let _ = handle.disconnect(Disconnect::ByApplication, "done", "").await;
             Ok(seen.lock().unwrap_or_else(PoisonError::into_inner).take())

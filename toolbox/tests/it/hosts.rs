@@ -155,12 +155,7 @@ fn sockets_that_sshd_refuses_are_named() {
 #[test]
 fn an_authority_may_be_pinned_in_the_inventory() {
     let (directory, key) = key("ed25519");
-    let authority = KeyPair::generate(directory.path(), "authority", "ed25519");
-    let host = KeyPair::generate(directory.path(), "host", "ed25519");
-    let certificate = host.certify(&authority, &["-h", "-n", "127.0.0.1"]);
-    let settings =
-        [format!("HostKey {}", host.private.display()), format!("HostCertificate {}", certificate.display())];
-    let sshd = Sshd::start(&key, &settings.each_ref().map(String::as_str));
+    let (sshd, authority) = Sshd::certified(directory.path(), &key);
     let project = Project::through("hosts-authority", &sshd, &key.private);
     fs::remove_file(project.path("known_hosts")).unwrap();
     let pins = format!(

@@ -18,7 +18,7 @@ pub(crate) fn key(kind: &str) -> (TempDir, KeyPair) {
 pub(crate) async fn open(target: &Target, agent: &SshAgent) -> Result<Connection, SshError> {
     let (target, agent) = (target.clone(), agent.dialer());
     // In a task, as the deployer does it for many hosts.
-    let opening = async move { Connection::open(&target, &agent, &Timeouts::default()).await };
+    let opening = async move { Connection::open(&target, &agent).await };
     tokio::spawn(opening).await.unwrap()
 }
 
@@ -33,7 +33,7 @@ async fn refusal(sshd: &Sshd, agent: &SshAgent) -> AuthRefusal {
 pub(crate) async fn failure(target: &Target) -> SshError {
     let agent = AgentDialer::unix_socket("/nonexistent/agent");
     let timeouts = Timeouts { handshake: Duration::from_secs(2), ..Timeouts::default() };
-    Connection::open(target, &agent, &timeouts).await.unwrap_err()
+    Connection::open(&Target { timeouts, ..target.clone() }, &agent).await.unwrap_err()
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn an_agent_that_hangs_up_is_named() {
     let (_directory, key) = key("ed25519");
     let sshd = Sshd::start(&key, &[]);
     let agent = AgentDialer::new(|| async { Ok(tokio::io::duplex(64).0) });
-    let result = Connection::open(&sshd.target(), &agent, &Timeouts::default()).await;
+    let result = Connection::open(&sshd.target(), &agent).await;
     assert!(matches!(result, Err(SshError::AgentProtocol { .. })), "{result:?}");
 }
 

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use toolbox::ssh::{Connection, SshError, Target, Timeouts, quote};
+use toolbox::ssh::{Connection, SshError, Target, quote};
 
 use crate::sshd::{KeyPair, SshAgent, Sshd};
 
@@ -26,7 +26,7 @@ pub(crate) async fn line(settings: &[&str]) -> Line {
     let directory = tempfile::tempdir().unwrap();
     let key = KeyPair::generate(directory.path(), "id", "ed25519");
     let (sshd, agent) = (Sshd::start(&key, settings), SshAgent::with(&[&key]));
-    let connection = Connection::open(&sshd.target(), &agent.dialer(), &Timeouts::default()).await.unwrap();
+    let connection = Connection::open(&sshd.target(), &agent.dialer()).await.unwrap();
     Line { connection, sshd, agent, _directory: directory }
 }
 
@@ -61,7 +61,7 @@ async fn round_trip(stream: impl AsyncRead + AsyncWrite, length: usize) -> Vec<u
 #[tokio::test]
 async fn an_unread_stream_ends_alone_and_a_bulk_one_waits_for_its_reader() {
     let line = line(&[]).await;
-    let bulk = Connection::open_bulk(&line.sshd.target(), &line.agent.dialer(), &Timeouts::default()).await.unwrap();
+    let bulk = Connection::open_bulk(&line.sshd.target(), &line.agent.dialer()).await.unwrap();
     let mut slow = bulk.exec_stream("head -c 100000000 /dev/zero").await.unwrap();
     let fifo = fifo(&line).await;
     let mut unread = line.connection.exec_stream(&format!("cat /dev/zero; echo ended > {fifo}")).await.unwrap();
@@ -202,7 +202,7 @@ async fn cuttable(line: &Line) -> (Connection, JoinHandle<()>) {
         let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
     });
     let target = Target { port: front, pinned: vec![line.sshd.host_keys[0].public.clone()], ..line.sshd.target() };
-    let connection = Connection::open(&target, &line.agent.dialer(), &Timeouts::default()).await.unwrap();
+    let connection = Connection::open(&target, &line.agent.dialer()).await.unwrap();
     (connection, relay)
 }
 
@@ -247,6 +247,6 @@ async fn a_connection_through_another_is_checked_and_used_like_any() {
     let line = line(&[]).await;
     let target = line.sshd.target();
     let hop = line.connection.tcp("127.0.0.1", line.sshd.port).await.unwrap();
-    let inner = Connection::open_over(hop, &target, &line.agent.dialer(), &Timeouts::default()).await.unwrap();
+    let inner = Connection::open_over(hop, &target, &line.agent.dialer()).await.unwrap();
     assert_eq!(inner.exec("echo hello", b"").await.unwrap().stdout_text(), "hello");
 }

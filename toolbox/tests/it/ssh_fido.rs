@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use toolbox::agent::{AddOptions, Agent, parse};
-use toolbox::ssh::{AgentDialer, Connection, Timeouts};
+use toolbox::ssh::{AgentDialer, Connection};
 
 use crate::sshd::{KeyPair, Sshd, run};
 
@@ -31,7 +31,7 @@ async fn fido_keys_let_in() {
             let agent = agent.clone();
             async move { Ok(agent.connect()) }
         });
-        let connection = Connection::open(&sshd.target(), &dialer, &Timeouts::default()).await.unwrap();
+        let connection = Connection::open(&sshd.target(), &dialer).await.unwrap();
         assert!(connection.exec("true", b"").await.unwrap().success(), "{kind}");
     }
 }

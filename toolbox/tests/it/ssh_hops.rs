@@ -53,7 +53,7 @@ async fn connections_to_hosts_behind_one_hop_share_its_connections() {
     let through = |target: Target| Target { way: Way::Hop(hop.clone()), ..target };
     let (first, second) = (through(first.target()), through(second.target()));
     let dialer = agent.dialer();
-    let bulk = |target| toolbox::ssh::Connection::open_bulk(target, &dialer, &first.timeouts);
+    let bulk = |target| toolbox::ssh::Connection::open_bulk(target, &dialer);
     let (a, b, c, d) = tokio::join!(open(&first, &agent), open(&second, &agent), bulk(&first), bulk(&second));
     let connections = [a.unwrap(), b.unwrap(), c.unwrap(), d.unwrap()];
     for connection in &connections {

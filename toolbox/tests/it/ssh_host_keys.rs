@@ -31,12 +31,7 @@ async fn host_keys_on_file_are_accepted_in_every_form() {
 #[tokio::test]
 async fn a_host_certificate_of_an_authority_on_file_is_accepted() {
     let (directory, key) = key("ed25519");
-    let authority = KeyPair::generate(directory.path(), "authority", "ed25519");
-    let host = KeyPair::generate(directory.path(), "host", "ed25519");
-    let certificate = host.certify(&authority, &["-h", "-n", "127.0.0.1"]);
-    let settings =
-        [format!("HostKey {}", host.private.display()), format!("HostCertificate {}", certificate.display())];
-    let sshd = Sshd::start(&key, &settings.each_ref().map(String::as_str));
+    let (sshd, authority) = Sshd::certified(directory.path(), &key);
     let agent = SshAgent::with(&[&key]);
     open(&sshd.target_with(&format!("@cert-authority [127.0.0.1]:* {}\n", authority.public)), &agent).await.unwrap();
     let other = sshd.target_with(&format!("@cert-authority * {}\n", key.public));

@@ -77,6 +77,16 @@ impl Sshd {
         Self { directory, port, host_keys, child, log }
     }
 
+    /// An sshd whose host key is certified for its address, and the authority's key.
+    pub(crate) fn certified(directory: &Path, key: &KeyPair) -> (Self, KeyPair) {
+        let authority = KeyPair::generate(directory, "authority", "ed25519");
+        let host = KeyPair::generate(directory, "host", "ed25519");
+        let certificate = host.certify(&authority, &["-h", "-n", "127.0.0.1"]);
+        let settings =
+            [format!("HostKey {}", host.private.display()), format!("HostCertificate {}", certificate.display())];
+        (Self::start(key, &settings.each_ref().map(String::as_str)), authority)
+    }
+
     /// The directory that holds configuration and keys.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)

@@ -12,7 +12,7 @@ use crate::bootstrap::{Access, InstallError, SystemFacts, probe};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::inventory::Host;
-use crate::ssh::{AgentDialer, Connection, SshError, Target, Timeouts};
+use crate::ssh::{AgentDialer, Connection, SshError, Target};
 use crate::state::Store;
 
 /// How long one host may take for everything.
@@ -90,7 +90,7 @@ impl Means<'_> {
 
     async fn fill(&self, report: &mut Report, target: &Target, host: &Host) -> Result<(), Failure> {
         let of_ssh = |e: SshError| Failure::of(&e, e.hint());
-        let connection = Connection::open(target, self.agent, &Timeouts::default()).await.map_err(of_ssh)?;
+        let connection = Connection::open(target, self.agent).await.map_err(of_ssh)?;
         report.host_key = connection.host_key();
         report.login_key = Some(connection.identity().algorithm().to_string());
         let socket = Context::socket(host);

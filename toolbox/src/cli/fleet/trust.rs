@@ -111,7 +111,7 @@ async fn ask(context: &Context, host: &Host) -> Result<Row, Failure> {
     if target.way != Way::Direct {
         return Err(behind_another(host));
     }
-    let scanned = scan(&target, &target.timeouts).await;
+    let scanned = scan(&target).await;
     let Scan { host: known_hosts_name, keys, standing } =
         scanned.map_err(|e| Failure::of(&e, e.hint()).on(&host.name))?;
     let keys =
