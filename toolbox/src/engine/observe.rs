@@ -87,10 +87,7 @@ async fn details(
         Some(ObservedImage { facts: scope.known(&image.id)?.clone(), references: references(&image.repo_tags) })
     });
     state.images = known.collect();
-    for answer in unknown {
-        let image: Option<Inspected> = unless_gone(answer.read("inspecting an image"))?;
-        state.images.extend(image.map(|image| image.observed()));
-    }
+    state.images.extend(inspected_images(unknown)?);
     Ok(state)
 }
 
@@ -99,12 +96,13 @@ pub(super) async fn images(questions: &Questions) -> Result<Vec<ObservedImage>, 
     let [images] = questions.each(["/images/json?all=true".into()]).await?;
     let images: Vec<ImageSummary> = images.read("asking the engine for its images")?;
     let paths: Vec<String> = images.iter().map(|image| format!("/images/{}/json", image.id)).collect();
-    let mut all = Vec::new();
-    for answer in questions.ask(&paths).await? {
-        let image: Option<Inspected> = unless_gone(answer.read("inspecting an image"))?;
-        all.extend(image.map(|image| image.observed()));
-    }
-    Ok(all)
+    inspected_images(questions.ask(&paths).await?)
+}
+
+fn inspected_images(answers: Vec<Answer>) -> Result<Vec<ObservedImage>, EngineError> {
+    let read = |answer: Answer| unless_gone(answer.read::<Inspected>("inspecting an image"));
+    let images = answers.into_iter().filter_map(|answer| read(answer).transpose());
+    images.map(|image| Ok(image?.observed())).collect()
 }
 
 fn nobody_asked() -> EngineState {
