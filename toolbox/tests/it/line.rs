@@ -16,6 +16,8 @@ use crate::project::Project;
 const PORT: u16 = 2222;
 /// How long a packet is under way on a long line: longer than what counts as near.
 const LONG: Duration = Duration::from_millis(6);
+/// More than logging in takes, bytes.
+const LITTLE: usize = 1 << 20;
 
 /// The line. The first connection of a run, which is the one for control, neither stops nor breaks.
 pub(crate) struct Line(Arc<Shared>);
@@ -32,6 +34,8 @@ struct State {
     sent: usize,
     stop_at: usize,
     cut_at: usize,
+    /// How many connections there have to be before one of them carries more than a little.
+    awaited: usize,
 }
 
 impl Line {
@@ -46,7 +50,8 @@ impl Line {
     }
 
     fn of(machine: &Machine, project: &Project, delay: Duration) -> Self {
-        let state = Mutex::new(State { connections: 0, sent: 0, stop_at: usize::MAX, cut_at: usize::MAX });
+        let (stop_at, cut_at) = (usize::MAX, usize::MAX);
+        let state = Mutex::new(State { connections: 0, sent: 0, stop_at, cut_at, awaited: 0 });
         let shared = Arc::new(Shared { delay, state, changed: Condvar::new() });
         let (namespace, of_thread) = (File::open(machine.namespace()).unwrap(), Arc::clone(&shared));
         let (listening, listens) = mpsc::channel();
@@ -67,6 +72,11 @@ impl Line {
     /// Connections so far, or since it was to stop or break.
     pub(crate) fn connections(&self) -> usize {
         self.0.state().connections
+    }
+
+    /// From here on none carries more than a little until there are so many, however long they take to open.
+    pub(crate) fn awaits(&self, connections: usize) {
+        self.0.state().awaited = connections;
     }
 
     /// From here on nothing passes after so many bytes, until [`Self::goes_on`].
@@ -101,14 +111,15 @@ impl Shared {
         self.state.lock().unwrap()
     }
 
-    /// So many bytes may pass; false where the line breaks.
-    fn passes(&self, connection: usize, bytes: usize) -> bool {
+    /// So many bytes may pass, of so many in all on this connection; false where the line breaks.
+    fn passes(&self, connection: usize, bytes: usize, in_all: usize) -> bool {
         let mut state = self.state();
         if connection > 1 {
             state.sent += bytes;
         }
         self.changed.notify_all();
-        let state = self.changed.wait_while(state, |s| connection > 1 && s.sent >= s.stop_at).unwrap();
+        let waits = |s: &mut State| s.sent >= s.stop_at || (in_all > LITTLE && s.connections < s.awaited);
+        let state = self.changed.wait_while(state, |s| connection > 1 && waits(s)).unwrap();
         connection == 1 || state.sent < state.cut_at
     }
 }
@@ -117,6 +128,7 @@ fn carry(shared: &Arc<Shared>, near: TcpStream) {
     let connection = {
         let mut state = shared.state();
         state.connections += 1;
+        shared.changed.notify_all();
         state.connections
     };
     let far = TcpStream::connect(("127.0.0.1", 22)).unwrap();
@@ -124,12 +136,21 @@ fn carry(shared: &Arc<Shared>, near: TcpStream) {
     for (from, to, is_counted) in ends {
         let shared = Arc::clone(shared);
         let delay = shared.delay;
-        pass_on(from, to, delay, move |bytes| !is_counted || shared.passes(connection, bytes));
+        let mut in_all = 0;
+        pass_on(from, to, delay, move |bytes| {
+            in_all += bytes;
+            !is_counted || shared.passes(connection, bytes, in_all)
+        });
     }
 }
 
 /// Passes bytes on, each a while after it came, however many are under way.
-fn pass_on(mut from: TcpStream, mut to: TcpStream, delay: Duration, passes: impl Fn(usize) -> bool + Send + 'static) {
+fn pass_on(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    delay: Duration,
+    mut passes: impl FnMut(usize) -> bool + Send + 'static,
+) {
     let (sender, receiver) = mpsc::channel::<(Instant, Vec<u8>)>();
     let other = from.try_clone().unwrap();
     std::thread::spawn(move || {
