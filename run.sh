@@ -35,6 +35,7 @@ Commands
   bench agent [-- ARG...]  the agent beside OpenSSH's: signatures, lists, memory (--rounds N, --seconds S)
   bench relay [-- ARG...]  what the relay before a service costs (the same options)
   bench deploy [-- ARG...] deploys beside Compose over ssh and Ansible: time, bytes (--rounds N)
+  bench fleet [-- ARG...]  deploys without a change to 1 to 200 hosts beside Ansible (--rounds N)
   bench push [-- ARG...]   pushes and SSH beside docker save|ssh, rsync, OpenSSH (--rounds N, --sizes MB,..., --mib N)
   fuzz agent [-- ARG...]   hostile requests for the agent, for a minute or -max_total_time=SECONDS
   fuzz archive [-- ARG...] hostile tarballs of images; fuzz manifest: hostile documents in them

@@ -7,9 +7,9 @@ run_bench() {
     case $WHAT in
         agent) need "Install what the measurement needs" ssh ssh-keygen cc libc-headers ;;
         relay) need "Install what the measurement needs" cc libc-headers ;;
-        deploy) prepare_deploys ;;
+        deploy|fleet) prepare_deploys ;;
         push)  prepare_pushes ;;
-        *)     usage_error "bench what? agent, relay, deploy, push" ;;
+        *)     usage_error "bench what? agent, relay, deploy, fleet, push" ;;
     esac
     prepare_cargo
     [[ $WHAT = relay ]] || step "Build the toolbox (release, static)" bench-toolbox build_toolbox
@@ -17,7 +17,7 @@ run_bench() {
     step "Build the measurement" bench-build cargo build --release --locked --package bench
     local before=()
     # Making a machine out of namespaces needs root; images are built by a compiler that root may not find.
-    [[ ! $WHAT =~ ^(deploy|push)$ || $EUID = 0 ]] || before=(sudo -n env "PATH=$PATH" "HOME=$HOME")
+    [[ ! $WHAT =~ ^(deploy|fleet|push)$ || $EUID = 0 ]] || before=(sudo -n env "PATH=$PATH" "HOME=$HOME")
     "${before[@]}" target/release/bench "$WHAT" --toolbox "target/bench/$(host_target)/release/toolbox" \
         --relay "$(relay_binary)" "${REST[@]}"
 }

@@ -137,7 +137,7 @@ pub(crate) fn sshd_config(directory: &Path) -> String {
     let file = |name: &str| PathBuf::from(directory).join(name).display().to_string();
     format!(
         "HostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
-         PermitRootLogin prohibit-password\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n",
+         MaxStartups 1000\nPermitRootLogin prohibit-password\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n",
         file("host"),
         file("key.pub")
     )

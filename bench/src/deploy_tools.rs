@@ -30,11 +30,16 @@ impl Tool {
     /// The command that brings the services to the host, of whose images `changed` have changed.
     pub(crate) fn command(&self, host: &Host, changed: &[&str]) -> Command {
         let mut command = host.shell(&self.script);
-        let path = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{}/bin:{path}", host.directory().display()));
-        command.env("CHANGED", changed.join(" ")).env("ANSIBLE_CONFIG", "ansible.cfg");
+        surround(host, &mut command);
+        command.env("CHANGED", changed.join(" "));
         command
     }
+}
+
+/// Lets a command find what [`write_project`] has written.
+pub(crate) fn surround(host: &Host, command: &mut Command) {
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{}/bin:{path}", host.directory().display())).env("ANSIBLE_CONFIG", "ansible.cfg");
 }
 
 /// Those that this machine has, ours first; the others are named on standard error.
@@ -120,7 +125,7 @@ fn playbook(directory: &Path) -> String {
         )
     };
     format!(
-        "- hosts: vm\n  gather_facts: false\n  tasks:\n    - ansible.builtin.copy:\n        src: images.tar\n        \
+        "- hosts: \"{{{{ target | default('vm') }}}}\"\n  gather_facts: false\n  tasks:\n    - ansible.builtin.copy:\n        src: images.tar\n        \
          dest: {there}\n      register: archive\n    - community.docker.docker_image_load:\n        path: {there}\n      \
          when: archive.changed\n    - community.docker.docker_network:\n        name: bench_default\n{}{}",
         service("web", IMAGES[0], 8080),

@@ -3,6 +3,7 @@
 //! `bench agent [--toolbox PATH] [--rounds N] [--seconds S]`: the embedded agent beside OpenSSH's ssh-agent.
 //! `bench relay [--relay PATH] [--rounds N] [--seconds S]`: a server through the relay beside the server itself.
 //! `bench deploy [--toolbox PATH] [--relay PATH] [--rounds N]`: a deploy by the toolbox beside Compose and Ansible.
+//! `bench fleet [--toolbox PATH] [--relay PATH] [--rounds N]`: deploys without a change to many hosts, beside Ansible.
 //! `bench push [--toolbox PATH] [--relay PATH] [--rounds N] [--sizes MB,…] …`: pushes of images beside other ways, and SSH
 //! beside OpenSSH's client; [`push::Options`] has the other options.
 //! The table goes to standard output in Markdown, progress to standard error. Absolute figures depend on the machine
@@ -16,6 +17,7 @@ mod deploy_host;
 mod deploy_images;
 mod deploy_tools;
 mod figures;
+mod fleet;
 mod push;
 mod relay;
 mod relay_process;
@@ -28,7 +30,7 @@ use std::time::Duration;
 
 use zeroizing_alloc::ZeroAlloc;
 
-const USAGE: &str = "usage: bench agent|relay|deploy [--toolbox PATH] [--relay PATH] [--rounds N] [--seconds S]
+const USAGE: &str = "usage: bench agent|relay|deploy|fleet [--toolbox PATH] [--relay PATH] [--rounds N] [--seconds S]
        bench push [--toolbox PATH] [--relay PATH] [--own ARGUMENTS] [--rounds N] [--slow-rounds N] [--mib N]
                   [--sizes MB,...] [--slow-sizes MB,...]";
 
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         "agent" => options(rest.into_iter()).map(|run| agent::measure(&run)),
         "relay" => options(rest.into_iter()).map(|run| relay::measure(&run)),
         "deploy" => options(rest.into_iter()).map(|run| deploy::measure(&run)),
+        "fleet" => options(rest.into_iter()).map(|run| fleet::measure(&run)),
         _ => None,
     };
     match table {
