@@ -78,7 +78,8 @@ pub(super) struct Common {
     /// Also deploy services under this profile [default: COMPOSE_PROFILES]
     #[arg(long, global = true, value_name = "NAME")]
     pub(super) profile: Vec<String>,
-    /// Ansible inventory: a file (YAML or INI) or a directory of them; may be repeated, later ones over earlier ones
+    /// Ansible inventory: a file (YAML or INI), a directory of them, or hosts with commas (`web1,web2`, `web1,`); may be
+    /// repeated, later ones over earlier ones
     /// [default: inventory.yaml, .yml, .ini or inventory in the project directory]
     #[arg(long, short, global = true, value_name = "PATH", env = "TOOLBOX_INVENTORY")]
     pub(super) inventory: Vec<PathBuf>,

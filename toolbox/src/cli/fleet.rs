@@ -54,7 +54,7 @@ pub(super) async fn run(
     match &arguments.what {
         None => list(&context, arguments.format, ui),
         Some(What::Check) => return check::run(context, common, arguments.format, key, ui).await,
-        Some(What::Trust(trust)) => return trust::run(&context, common, trust, arguments.format, ui).await,
+        Some(What::Trust(trust)) => return trust::run(context, common, trust, arguments.format, key, ui).await,
     }
     Ok(ExitStatus::Done)
 }

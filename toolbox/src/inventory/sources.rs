@@ -7,10 +7,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::draft::Draft;
+use super::draft::{Draft, Place};
 use super::vars_files::VarsFiles;
 use super::{Inventory, Problem, Problems, ini, precedence, yaml_file};
-use crate::yaml::{self, Node, Sink, Value, read_text};
+use crate::yaml::{self, KeyPath, Location, Node, Sink, Value, read_text};
 
 /// Endings that a directory's files are left out for.
 const IGNORED: [&str; 13] =
@@ -21,7 +21,7 @@ const EXAMPLE: &str = "write all: {hosts: {web: }}, or [web] and a line for each
 const AS_FILE: &str = "write it out: ansible-inventory -i FILE --list --yaml --output inventory.yaml";
 
 impl Inventory {
-    /// Reads files and directories, later ones over earlier ones, with the `group_vars` and `host_vars` beside them and
+    /// Reads files, directories and lists of hosts (`web1,web2`, at least one comma), later ones over earlier ones, with the `group_vars` and `host_vars` beside them and
     /// in the `project` directory.
     ///
     /// # Errors
@@ -62,6 +62,11 @@ fn base(source: &Path) -> PathBuf {
 }
 
 fn read_source(draft: &mut Draft, source: &Path, sink: &Sink, depth: usize) {
+    if depth == 0
+        && let Some(list) = list(source)
+    {
+        return read_list(draft, source, list, sink);
+    }
     if !source.is_dir() {
         return read_file(draft, source, sink);
     }
@@ -73,6 +78,19 @@ fn read_source(draft: &mut Draft, source: &Path, sink: &Sink, depth: usize) {
             read_source(draft, &source.join(name), sink, depth + 1);
         }),
         Err(message) => sink.push(Problem::of_file(source, message)),
+    }
+}
+
+/// A list of hosts, which is what has a comma and is no file.
+fn list(source: &Path) -> Option<&str> {
+    source.to_str().filter(|text| text.contains(',') && !source.exists())
+}
+
+/// Hosts of a list, each with a port behind it where wanted; the last comma may be there for its own sake.
+fn read_list(draft: &mut Draft, source: &Path, list: &str, sink: &Sink) {
+    let place = Place { at: Location { file: source.into(), line: 1, column: 1 }, path: KeyPath::default() };
+    for host in list.split(',').map(str::trim).filter(|host| !host.is_empty()) {
+        draft.add_hosts("ungrouped", host, &place, sink);
     }
 }
 

@@ -16,8 +16,9 @@ use super::channel::{Incoming, Overflow};
 use super::config::{COMPRESSED, Chosen, PLAIN, config};
 use super::handler::{SessionError, SessionHandler, SessionNotes, describe};
 use super::host_key::HostKeyPolicy;
+use super::road::{self, Road};
 use super::tap::{Heard, Tap};
-use super::{AgentDialer, ChannelStream, SshError, Target, Way, auth, dial, program};
+use super::{AgentDialer, ChannelStream, SshError, Target, auth};
 
 /// How long [`Connection::close`] waits for the end.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -196,7 +197,7 @@ impl Connection {
     }
 
     /// A stream to the host behind this one.
-    async fn next(&self, target: &Target) -> Result<ChannelStream, SshError> {
+    pub(super) async fn next(&self, target: &Target) -> Result<ChannelStream, SshError> {
         let stream = self.tcp(target.bare_address(), target.port).await;
         stream.map_err(|error| match error {
             SshError::ChannelRefused { reason, .. } => SshError::HopRefused {
@@ -221,24 +222,10 @@ impl Connection {
     pub(super) async fn establish(target: &Target, agent: &AgentDialer, overflow: Overflow) -> Result<Self, SshError> {
         // Before anything is sent: what is wrong on this side must not depend on the host.
         let terms = Terms::of(target)?;
-        match &target.way {
-            Way::Direct => {
-                let stream = dial::dial(target).await?;
-                Self::introduce(stream, None, terms, target, agent, overflow).await
-            }
-            Way::Hop(hop) => {
-                let hop = hop.connection(agent, overflow).await?;
-                let stream = hop.next(target).await?;
-                Self::introduce(stream, Some(hop), terms, target, agent, overflow).await
-            }
-            Way::Command(command) => {
-                let (program, end) = program::start(command, &target.address)?;
-                let opened = Self::introduce(program, None, terms, target, agent, overflow).await;
-                match opened {
-                    Err(error) => Err(end.instead_of(error).await),
-                    opened => opened,
-                }
-            }
+        let Road { stream, hop, command } = Road::open(target, agent, overflow).await?;
+        match Self::introduce(stream, hop, terms, target, agent, overflow).await {
+            Err(error) => Err(road::instead_of(command, error).await),
+            opened => opened,
         }
     }
 

@@ -42,6 +42,12 @@ impl AgentDialer {
         Self::new(move || tokio::net::UnixStream::connect(path.clone()))
     }
 
+    /// No agent, for what logs in nowhere.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self::new(|| async { Err::<tokio::io::DuplexStream, _>(io::ErrorKind::NotFound.into()) })
+    }
+
     pub(super) async fn dial(&self) -> io::Result<Box<dyn AgentStream>> {
         (self.0)().await
     }

@@ -29,6 +29,7 @@ mod program;
 mod prompt;
 mod quote;
 mod refusal;
+mod road;
 mod scan;
 mod stream;
 mod tap;

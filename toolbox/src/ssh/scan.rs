@@ -1,20 +1,22 @@
-//! Asking a host for its keys, without logging in.
+//! Asking a host for its keys, without logging in there.
 //!
 //! A server proves one key for each handshake, so there is a connection for each type of key. The keys are proven, not
 //! trusted: whether they are the host's is for a person to compare.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use russh::client::{Handler, connect_stream};
+use russh::client::{Config, Handler, connect_stream};
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{Disconnect, Preferred};
 
+use super::channel::Overflow;
 use super::config::{Chosen, PLAIN, config};
 use super::connection::shake_hands;
 use super::handler::{SessionError, SessionNotes};
 use super::host_key::{HostKeyPolicy, Standing, public_key_line};
+use super::road::{self, Road, Stream};
 use super::tap::Tap;
-use super::{SshError, Target, dial};
+use super::{AgentDialer, SshError, Target, Way};
 
 /// What a host presents, and what is on file about it.
 #[derive(Debug, Clone)]
@@ -38,17 +40,29 @@ pub struct OfferedKey {
     pub line: String,
 }
 
-/// Connects to the host, which must be reached directly, for its keys of all types. Nobody logs in, and nothing is
+/// Connects to the host for its keys of all types. Nobody logs in there, only at hops before it, and nothing is
 /// written.
 ///
 /// # Errors
 /// Whatever keeps a handshake from its end; [`SshError::HostKeyChanged`] and [`SshError::HostKeyRevoked`] where that
 /// is what the files say.
-pub async fn scan(target: &Target) -> Result<Scan, SshError> {
+pub async fn scan(target: &Target, agent: &AgentDialer) -> Result<Scan, SshError> {
     let (policy, chosen) = (HostKeyPolicy::of(target)?, Chosen::of(target)?);
+    // One login there for all types.
+    let _hop = match &target.way {
+        Way::Hop(hop) => Some(hop.connection(agent, Overflow::Fail).await?),
+        _ => None,
+    };
     let mut keys = Vec::new();
     for algorithms in types() {
-        keys.extend(ask(target, &policy, &chosen, algorithms).await?);
+        let mut config = config(&policy, &chosen, &target.timeouts, PLAIN, false);
+        config.preferred =
+            Preferred { key: algorithms.into(), host_key_certificates: Vec::new().into(), ..config.preferred };
+        let Road { stream, hop: _hop, command } = Road::open(target, agent, Overflow::Fail).await?;
+        match ask(target, config, stream).await {
+            Ok(key) => keys.extend(key),
+            Err(error) => return Err(road::instead_of(command, error).await),
+        }
     }
     let host = target.known_hosts_name();
     let standing = policy.standing(&keys)?;
@@ -73,17 +87,8 @@ fn types() -> [Vec<Algorithm>; 5] {
     ]
 }
 
-/// The key that the server has of this type; `None` where it has none.
-async fn ask(
-    target: &Target,
-    policy: &HostKeyPolicy,
-    chosen: &Chosen,
-    algorithms: Vec<Algorithm>,
-) -> Result<Option<PublicKey>, SshError> {
-    let stream = dial::dial(target).await?;
-    let mut config = config(policy, chosen, &target.timeouts, PLAIN, false);
-    config.preferred =
-        Preferred { key: algorithms.into(), host_key_certificates: Vec::new().into(), ..config.preferred };
+/// The key that the server has of the types that the settings prefer; `None` where it has none.
+async fn ask(target: &Target, config: Config, stream: Box<dyn Stream>) -> Result<Option<PublicKey>, SshError> {
     let seen = Arc::new(Mutex::new(None));
     let (stream, heard) = Tap::new(stream);
     let handshake = connect_stream(Arc::new(config), stream, Listener(seen.clone()));

@@ -239,6 +239,25 @@ fn ssh_config_beside_the_project_leads_through_a_bastion_with_its_keys() {
 }
 
 #[test]
+fn keys_of_a_host_behind_a_bastion_are_shown_by_one_login_at_the_bastion() {
+    let (_directory, key) = key("ed25519");
+    let (bastion, host) = (Sshd::start(&key, &[]), Sshd::start(&key, &[]));
+    let project = project_behind("trust-behind", &bastion, &host, &key.private, "");
+    let trusted = fs::read_to_string(&bastion.target().known_hosts[0]).unwrap();
+    project.write("known_hosts", &trusted);
+    project.toolbox(&["hosts", "trust", "--yes"]).exits(0);
+    assert_eq!((logins(&bastion), logins(&host)), (1, 0));
+    let added = fs::read_to_string(project.path("known_hosts")).unwrap();
+    let lines = added.strip_prefix(&trusted).unwrap();
+    for key in &host.host_keys {
+        assert!(lines.contains(&key.public_without_comment()), "{lines}");
+    }
+    project.write("known_hosts", "");
+    project.toolbox(&["hosts", "trust", "--yes"]).exits(1).error(&["the hop", "not known"]);
+    assert_eq!(fs::read_to_string(project.path("known_hosts")).unwrap(), "");
+}
+
+#[test]
 fn what_is_wrong_with_ssh_config_is_shown_before_any_host_is_asked() {
     let (_directory, key) = key("ed25519");
     let (bastion, host) = (Sshd::start(&key, &[]), Sshd::start(&key, &[]));

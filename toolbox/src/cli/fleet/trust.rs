@@ -7,14 +7,16 @@ use std::path::Path;
 use futures_util::stream::{self, StreamExt as _};
 use serde::Serialize;
 
+use crate::agent::KeySource;
 use crate::cli::args::{Common, Format};
+use crate::cli::begin::begin_with;
 use crate::cli::context::Context;
 use crate::cli::exit_status::ExitStatus;
 use crate::cli::failure::{Failure, Failures};
 use crate::cli::interrupt;
 use crate::inventory::Host;
 use crate::ssh::known_hosts::append;
-use crate::ssh::{Scan, Standing, Way, scan};
+use crate::ssh::{AgentDialer, Scan, Standing, Way, scan};
 use crate::ui::{Ui, table};
 
 use super::json;
@@ -54,10 +56,11 @@ struct Key {
 
 /// Shows the keys of every host, and adds those of unknown ones where told.
 pub(super) async fn run(
-    context: &Context,
+    context: Context,
     common: &Common,
     arguments: &Arguments,
     format: Format,
+    key: Option<KeySource>,
     ui: Ui,
 ) -> Result<ExitStatus, Failures> {
     let file = common.project_directory.join("known_hosts");
@@ -69,8 +72,7 @@ pub(super) async fn run(
         let message = "only known_hosts in the project directory is written, and --known-hosts names other files";
         return Err(Failures::configuration(vec![Failure::text(message.into(), Some(hint))]));
     }
-    let scans = async { Ok(scan_all(context).await) };
-    let (rows, failures) = interrupt::or_interrupted(&interrupt::listen(), scans).await?;
+    let (rows, failures) = scan_all(context, common, key).await?;
     show(&rows, arguments, format, ui);
     failures.iter().for_each(|failure| failure.show(&ui));
     let lines: Vec<String> =
@@ -93,8 +95,26 @@ fn show(rows: &[Row], arguments: &Arguments, format: Format, ui: Ui) {
     }
 }
 
-async fn scan_all(context: &Context) -> (Vec<Row>, Vec<Failure>) {
-    let scans = context.hosts.iter().map(|host| ask(context, host));
+/// Keys are read only where there is somebody to log in to: a hop.
+async fn scan_all(
+    context: Context,
+    common: &Common,
+    key: Option<KeySource>,
+) -> Result<(Vec<Row>, Vec<Failure>), Failures> {
+    let is_behind_hop = |host| matches!(context.target(host).way, Way::Hop(_));
+    if !context.hosts.iter().any(is_behind_hop) {
+        let scans = async { Ok(ask_all(&context, &AgentDialer::nobody()).await) };
+        return interrupt::or_interrupted(&interrupt::listen(), scans).await;
+    }
+    let begun = begin_with(context, common, key, Ui::new(true)).await?;
+    let scans = async { Ok(ask_all(&begun.context, &begun.agent).await) };
+    let scanned = interrupt::or_interrupted(&begun.interrupted, scans).await;
+    begun.end().await;
+    scanned
+}
+
+async fn ask_all(context: &Context, agent: &AgentDialer) -> (Vec<Row>, Vec<Failure>) {
+    let scans = context.hosts.iter().map(|host| ask(context, agent, host));
     let results: Vec<_> = stream::iter(scans).buffered(PARALLEL).collect().await;
     let (mut rows, mut failures) = (Vec::new(), Vec::new());
     for result in results {
@@ -106,28 +126,14 @@ async fn scan_all(context: &Context) -> (Vec<Row>, Vec<Failure>) {
     (rows, failures)
 }
 
-async fn ask(context: &Context, host: &Host) -> Result<Row, Failure> {
-    let target = context.target(host);
-    if target.way != Way::Direct {
-        return Err(behind_another(host));
-    }
-    let scanned = scan(&target).await;
+async fn ask(context: &Context, agent: &AgentDialer, host: &Host) -> Result<Row, Failure> {
+    let scanned = scan(&context.target(host), agent).await;
     let Scan { host: known_hosts_name, keys, standing } =
         scanned.map_err(|e| Failure::of(&e, e.hint()).on(&host.name))?;
     let keys =
         keys.into_iter().map(|key| Key { algorithm: key.algorithm, fingerprint: key.fingerprint, line: key.line });
     let is_new = standing == Standing::Unknown;
     Ok(Row { host: host.name.clone(), known_hosts_name, keys: keys.collect(), standing: words(&standing), is_new })
-}
-
-/// Asking for its keys would take a login on the hop.
-fn behind_another(host: &Host) -> Failure {
-    let message = format!("{}: its keys are not asked for through another host or a command", host.name);
-    let hint = format!(
-        "run on the host before it: ssh-keyscan -p {} {}; compare, and add the lines to known_hosts by hand",
-        host.port, host.address
-    );
-    Failure::text(message, Some(hint))
 }
 
 fn words(standing: &Standing) -> String {
