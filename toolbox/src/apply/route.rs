@@ -43,6 +43,11 @@ impl Route for HostRoute<'_> {
         Some(Socket { path: path.to_owned(), group })
     }
 
+    async fn free(&self) -> Option<u64> {
+        let about = self.session.engine()?.about().await.ok()?;
+        self.session.free_at(&about.data_root).await.ok()?
+    }
+
     async fn exec(&self, line: usize, container: &str, command: &[String]) -> Result<ExecStream, EngineError> {
         self.line(line).await?.exec_stream(container, command).await
     }

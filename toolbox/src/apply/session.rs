@@ -199,10 +199,15 @@ impl HostSession {
         match &facts.engine {
             // The probe looked at the usual place, before the engine could be asked.
             Ok(engine) if engine.data_root != EngineState::empty().data_root => {
-                Ok(free_bytes(&self.control, &engine.data_root).await?)
+                Ok(self.free_at(&engine.data_root).await?)
             }
             _ => Ok(self.facts().await?.free_bytes),
         }
+    }
+
+    /// Free bytes of the file system that this directory is on; `None` where the host does not say.
+    pub(super) async fn free_at(&self, directory: &str) -> Result<Option<u64>, SshError> {
+        free_bytes(&self.control, directory).await
     }
 
     /// Carries out a plan's steps that make the engine ready; other actions are none of its business.

@@ -14,6 +14,8 @@ pub struct About {
     pub api: (usize, usize),
     /// How it keeps images.
     pub store: Store,
+    /// Where it keeps its data, on the host.
+    pub data_root: String,
 }
 
 impl Docker {
@@ -24,6 +26,7 @@ impl Docker {
     pub async fn about(&self) -> Result<About, EngineError> {
         let info = self.quick.info().await.map_err(|e| refused("asking the engine for its state".into(), e))?;
         let store = store(&info);
-        Ok(About { version: info.server_version.unwrap_or_default(), api: self.api_version(), store })
+        let (version, data_root) = (info.server_version.unwrap_or_default(), info.docker_root_dir.unwrap_or_default());
+        Ok(About { version, api: self.api_version(), store, data_root })
     }
 }

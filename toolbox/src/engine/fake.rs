@@ -208,6 +208,10 @@ impl Engine for FakeEngine {
         Ok(Duration::ZERO)
     }
 
+    async fn rate(&self, _: Duration) -> Option<u64> {
+        None
+    }
+
     /// Its containers, those of services by their names.
     async fn observe(&self, project: &str) -> Result<EngineState, EngineError> {
         Ok(EngineState { containers: self.inner.lock().unwrap().observed(project), ..EngineState::empty() })

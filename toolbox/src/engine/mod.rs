@@ -73,6 +73,11 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// A disk of the host is full.
+    pub fn says_full(message: &str) -> bool {
+        message.contains("no space left on device")
+    }
+
     /// The object does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { status: 404, .. })
@@ -94,7 +99,7 @@ impl EngineError {
             }
             Self::NotLoaded { .. } => return None,
         };
-        if message.contains("no space left on device") {
+        if Self::says_full(message) {
             return Some("make room on the host (docker image prune, docker system df) and deploy again".into());
         }
         let taken = message.contains("port is already allocated") || message.contains("address already in use");
@@ -102,9 +107,17 @@ impl EngineError {
     }
 }
 
+/// Before the name of an image that could not be unpacked.
+const NOT_UNPACKED: &str = "Error unpacking image ";
+
 /// An engine says so after a load, as if it were no error: Docker 28 where it could not unpack an image.
 pub fn says_not_unpacked(message: &str) -> bool {
-    message.contains("Error unpacking image")
+    message.contains(NOT_UNPACKED)
+}
+
+/// The images that could not be unpacked, as far as it is said.
+pub fn not_unpacked(messages: &str) -> impl Iterator<Item = &str> {
+    messages.split(NOT_UNPACKED).skip(1).filter_map(|rest| rest.split_once(": ")).map(|(name, _)| name)
 }
 
 /// What a container is made from.
@@ -242,6 +255,9 @@ pub trait Engine: Send + Sync + 'static {
     fn api_version(&self) -> (usize, usize);
     /// How long the shortest of a few questions takes that the engine answers at once.
     fn round_trip(&self) -> impl Future<Output = Result<Duration, EngineError>> + Send;
+    /// Bytes per second that the engine is reached with, by questions that are longer and so take longer than this.
+    /// `None` where that cannot be told.
+    fn rate(&self, round_trip: Duration) -> impl Future<Output = Option<u64>> + Send;
     /// One snapshot of everything; containers of this project in detail.
     fn observe(&self, project: &str) -> impl Future<Output = Result<EngineState, EngineError>> + Send;
     /// The facts of an image, `None` where the engine does not hold it.

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::ClientVersion;
 use bytes::{Buf as _, BytesMut};
@@ -97,6 +97,15 @@ impl Questions {
     /// As [`Questions::ask`].
     pub(super) async fn each<const N: usize>(&self, paths: [String; N]) -> Result<[Answer; N], EngineError> {
         <[Answer; N]>::try_from(self.ask(&paths).await?).map_err(|_| unreachable("answers are missing"))
+    }
+
+    /// How long the engine takes to answer a ping that is longer by a header which means nothing (RFC 9110, section 5.1);
+    /// `None` where it does not take that.
+    pub(super) async fn ping_with(&self, padding: &str) -> Option<Duration> {
+        let ping = format!("GET {}/_ping HTTP/1.1\r\nHost: docker\r\nX-Padding: {padding}\r\n\r\n", self.prefix);
+        let began = Instant::now();
+        let answered = timeout(QUICK, self.ask_again(&ping, 1)).await.ok()?.ok()?;
+        answered.first().filter(|answer| answer.status == 200).map(|_| began.elapsed())
     }
 
     /// The answers to several lists of paths, which go out together.

@@ -16,6 +16,8 @@ use crate::project::Project;
 const PORT: u16 = 2222;
 /// How long a packet is under way on a long line: longer than what counts as near.
 const LONG: Duration = Duration::from_millis(6);
+/// What a slow line carries, bytes per second.
+const SLOW: f64 = 1.5e6;
 /// More than logging in takes, bytes.
 const LITTLE: usize = 1 << 20;
 
@@ -24,6 +26,8 @@ pub(crate) struct Line(Arc<Shared>);
 
 struct Shared {
     delay: Duration,
+    /// Bytes per second, of each connection and direction.
+    rate: f64,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -41,18 +45,23 @@ struct State {
 impl Line {
     /// Lays it, and leads the project's host through it.
     pub(crate) fn lay(machine: &Machine, project: &Project) -> Self {
-        Self::of(machine, project, Duration::ZERO)
+        Self::of(machine, project, Duration::ZERO, f64::INFINITY)
     }
 
     /// The same with a round trip that makes the host far.
     pub(crate) fn lay_long(machine: &Machine, project: &Project) -> Self {
-        Self::of(machine, project, LONG)
+        Self::of(machine, project, LONG, f64::INFINITY)
     }
 
-    fn of(machine: &Machine, project: &Project, delay: Duration) -> Self {
+    /// The same, short, on which everything takes its time.
+    pub(crate) fn lay_slow(machine: &Machine, project: &Project) -> Self {
+        Self::of(machine, project, Duration::ZERO, SLOW)
+    }
+
+    fn of(machine: &Machine, project: &Project, delay: Duration, rate: f64) -> Self {
         let (stop_at, cut_at) = (usize::MAX, usize::MAX);
         let state = Mutex::new(State { connections: 0, sent: 0, stop_at, cut_at, awaited: 0 });
-        let shared = Arc::new(Shared { delay, state, changed: Condvar::new() });
+        let shared = Arc::new(Shared { delay, rate, state, changed: Condvar::new() });
         let (namespace, of_thread) = (File::open(machine.namespace()).unwrap(), Arc::clone(&shared));
         let (listening, listens) = mpsc::channel();
         std::thread::spawn(move || {
@@ -135,20 +144,20 @@ fn carry(shared: &Arc<Shared>, near: TcpStream) {
     let ends = [(near.try_clone().unwrap(), far.try_clone().unwrap(), true), (far, near, false)];
     for (from, to, is_counted) in ends {
         let shared = Arc::clone(shared);
-        let delay = shared.delay;
+        let pace = (shared.delay, shared.rate);
         let mut in_all = 0;
-        pass_on(from, to, delay, move |bytes| {
+        pass_on(from, to, pace, move |bytes| {
             in_all += bytes;
             !is_counted || shared.passes(connection, bytes, in_all)
         });
     }
 }
 
-/// Passes bytes on, each a while after it came, however many are under way.
+/// Passes bytes on, each a while after it came, however many are under way, and no more per second than this.
 fn pass_on(
     mut from: TcpStream,
     mut to: TcpStream,
-    delay: Duration,
+    (delay, rate): (Duration, f64),
     mut passes: impl FnMut(usize) -> bool + Send + 'static,
 ) {
     let (sender, receiver) = mpsc::channel::<(Instant, Vec<u8>)>();
@@ -162,7 +171,10 @@ fn pass_on(
         }
     });
     std::thread::spawn(move || {
+        let mut free = Instant::now();
         for (due, bytes) in receiver {
+            free = free.max(Instant::now()) + Duration::from_secs_f64(bytes.len() as f64 / rate);
+            let due = due.max(free);
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             if !passes(bytes.len()) {
                 let _ = other.shutdown(Shutdown::Both);

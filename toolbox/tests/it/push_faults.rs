@@ -115,7 +115,9 @@ fn disk_fills_up(test: &str, make: Make) {
     let names: Vec<String> = (0..3000).map(|n| format!("file{n}")).collect();
     let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
     std::fs::write(setting.project.path("images.tar"), archive_with(&setting.image, &files)).unwrap();
-    setting.push().exits(1).error(&["vm: ", "no space left on device"]).hint(&["make room on the host"]);
+    let run =
+        setting.push().exits(1).error(&["vm: ", "no space left on device", "on the host's disk, ", " are free now"]);
+    run.hint(&["make room on the host", "df -i"]);
     let names = setting.machine.engine().docker(&["image", "ls", "--format", "{{.Repository}}"]);
     assert!(!names.contains(&setting.project.name), "{names}");
     setting.saves(b"small");

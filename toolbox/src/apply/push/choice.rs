@@ -1,7 +1,8 @@
 //! Whether a receiver on the host pays.
 //!
 //! Contract: pure. A receiver costs a container and a second writing of what is sent; it is worth that where one channel
-//! cannot fill the line, where there is something to go on from, and where a host can make a layer out of one it has.
+//! cannot fill the line, where so much time passes that a cut would be a pity, where the engine reads nothing better than
+//! gzip, where there is something to go on from, and where a host can make a layer out of one it has.
 
 use std::time::Duration;
 
@@ -13,6 +14,10 @@ use crate::state::ObservedImage;
 const FAR: Duration = Duration::from_millis(5);
 /// Below this a stream is done before a receiver has begun, bytes.
 const LARGE: u64 = 16 << 20;
+/// From here on it is worth a question how fast a near line is, bytes.
+const WORTH_ASKING: u64 = 64 << 20;
+/// A stream of so many seconds is one that should not begin anew.
+const LONG: u64 = 20;
 
 /// What decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +26,10 @@ pub(super) struct Situation {
     pub(super) bytes: u64,
     /// How long a question to the engine takes.
     pub(super) round_trip: Duration,
+    /// Bytes per second that the line takes, where that was asked.
+    pub(super) rate: Option<u64>,
+    /// The engine reads no zstd: at equal size gzip takes ten times the processors.
+    pub(super) gzip: bool,
     /// The host has a spool, so that something may be left of an earlier run.
     pub(super) spool: bool,
     /// Some layer may be made out of another one.
@@ -30,7 +39,12 @@ pub(super) struct Situation {
 impl Situation {
     /// A receiver pays.
     pub(super) fn wants_receiver(self) -> bool {
-        self.spool || self.delta || (self.bytes >= LARGE && self.is_far())
+        self.spool || self.delta || (self.bytes >= LARGE && (self.gzip || self.is_far() || self.is_slow()))
+    }
+
+    /// How fast the line is would decide.
+    pub(super) fn wants_rate(self) -> bool {
+        !self.wants_receiver() && self.rate.is_none() && self.bytes >= WORTH_ASKING
     }
 
     /// Connections, and sessions on each. Many hosts share what memory and processor bear.
@@ -45,6 +59,11 @@ impl Situation {
 
     fn is_far(self) -> bool {
         self.round_trip >= FAR
+    }
+
+    /// Compression may halve the time, which what the engine does meanwhile may double.
+    fn is_slow(self) -> bool {
+        self.rate.is_some_and(|rate| self.bytes / rate.max(1) >= LONG)
     }
 }
 
@@ -79,7 +98,36 @@ mod tests {
 
     fn situation(mebibytes: u64, milliseconds: u64) -> Situation {
         let round_trip = Duration::from_millis(milliseconds);
-        Situation { bytes: mebibytes * MIB, round_trip, spool: false, delta: false }
+        Situation { bytes: mebibytes * MIB, round_trip, rate: None, gzip: false, spool: false, delta: false }
+    }
+
+    #[test]
+    fn a_receiver_is_for_what_takes_long_over_a_near_line_too() {
+        let at = |mebibytes, rate: u64| Situation { rate: Some(rate * MIB), ..situation(mebibytes, 1) };
+        for (situation, expected) in [
+            (at(1000, 1000), false),
+            (at(1000, 100), false),
+            (at(1000, 12), true),
+            (at(300, 12), true),
+            (at(100, 12), false),
+            (at(100, 1), true),
+            (at(3, 0), false),
+        ] {
+            assert_eq!(situation.wants_receiver(), expected, "{situation:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_measured_only_where_that_decides() {
+        for (situation, expected) in [
+            (situation(300, 1), true),
+            (situation(20, 1), false),
+            (situation(300, 50), false),
+            (Situation { spool: true, ..situation(300, 1) }, false),
+            (Situation { rate: Some(1), ..situation(300, 1) }, false),
+        ] {
+            assert_eq!(situation.wants_rate(), expected, "{situation:?}");
+        }
     }
 
     #[test]
@@ -88,6 +136,8 @@ mod tests {
             (situation(100, 0), false),
             (situation(100, 50), true),
             (situation(3, 50), false),
+            (Situation { gzip: true, ..situation(20, 0) }, true),
+            (Situation { gzip: true, ..situation(3, 0) }, false),
             (Situation { spool: true, ..situation(3, 0) }, true),
             (Situation { delta: true, ..situation(5, 0) }, true),
         ] {

@@ -1,8 +1,8 @@
 //! Parts on their way through several sessions at once.
 //!
 //! Contract: parts are compressed, or made patches of, ahead of the line in the order in which they are loaded, and
-//! each goes through whichever lane is free. What a lane had under way when it broke goes through another one; the push fails when none is
-//! left. Harder compression is used while parts wait for the line.
+//! each goes through whichever lane is free. What a lane had under way when it broke goes through another one; the push
+//! fails when none is left. What the lanes take together decides how hard parts are compressed.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,16 +15,17 @@ use toolbox_wire::{Codec, Reply, Request};
 
 use crate::image::ReadAt;
 
+use super::effort::Gauge;
 use super::patch::Errand;
 use super::progress::Progress;
 use super::receiver::Opener;
 use super::session::{Broken, Session};
-use super::shipment::{Effort, Packed, Shipment};
+use super::shipment::{Form, Packed, Shipment};
 use super::wire_id;
 
 /// Parts under way in one lane: one that is written, and one whose reply has not come.
 const UNDER_WAY: usize = 2;
-/// Parts that wait for a lane. When so many do, the line is what takes time.
+/// Parts that wait for a lane.
 const WAITING: usize = 2;
 
 /// What lanes take from.
@@ -34,11 +35,13 @@ struct Work {
     back: Mutex<Vec<Packed>>,
     /// Bytes that patches make, uncompressed.
     patched: AtomicU64,
+    gauge: Gauge,
 }
 
 impl Work {
     fn of(fresh: mpsc::Receiver<std::io::Result<Packed>>) -> Self {
-        Self { fresh: tokio::sync::Mutex::new(fresh), back: Mutex::default(), patched: AtomicU64::new(0) }
+        let (back, patched, gauge) = Default::default();
+        Self { fresh: tokio::sync::Mutex::new(fresh), back, patched, gauge }
     }
 
     fn back(&self) -> std::sync::MutexGuard<'_, Vec<Packed>> {
@@ -55,7 +58,10 @@ impl Work {
         if returned.is_some() {
             return Ok(returned);
         }
-        let next = self.fresh.lock().await.recv().await;
+        let next = {
+            let _waiting = self.gauge.waiting();
+            self.fresh.lock().await.recv().await
+        };
         match next {
             Some(packed) => packed.map(Some).map_err(|e| Broken::Read(e.to_string())),
             None => Ok(self.back().pop()),
@@ -83,18 +89,21 @@ impl<R: ReadAt + Send + Sync + 'static, O: Opener> Lanes<'_, R, O> {
         }
         let (fresh, receiver) = mpsc::channel(WAITING);
         let work = Work::of(receiver);
-        let ((), ran) = tokio::join!(self.fill(errands, fresh), self.run(&work));
+        let ((), ran) = tokio::join!(self.fill(errands, fresh, &work.gauge), self.run(&work));
         ran?;
         Ok(work.patched.load(Ordering::Relaxed))
     }
 
     /// Compresses ahead of the lanes; stops when they are gone.
-    async fn fill(&self, errands: Vec<Errand>, fresh: mpsc::Sender<std::io::Result<Packed>>) {
-        let packing = stream::iter(errands).map(|errand| {
-            let effort = if fresh.capacity() == 0 { Effort::Thorough } else { Effort::Quick };
-            self.shipment.fulfil(errand, effort)
+    async fn fill(&self, errands: Vec<Errand>, fresh: mpsc::Sender<std::io::Result<Packed>>, gauge: &Gauge) {
+        let (shipment, share) = (self.shipment, self.shipment.share());
+        let ready = stream::iter(errands).then(|errand| async {
+            let claim = shipment.claim(&share, &errand, Form::Zstd).await;
+            (claim, errand)
         });
-        let mut packing = packing.buffered(self.shipment.ahead());
+        let packing =
+            ready.map(|(claim, errand)| async { shipment.fulfil(claim?, errand, Form::Zstd, gauge.rate()).await });
+        let mut packing = std::pin::pin!(packing.buffered(shipment.ahead()));
         while let Some(packed) = packing.next().await {
             let packed = packed.map_or_else(|e| vec![Err(e)], |all| all.into_iter().map(Ok).collect());
             for packed in packed {
@@ -191,7 +200,8 @@ async fn lane(session: Session, work: &Work, progress: &Progress) -> Result<(), 
                 Reply::Stored { .. } => {}
                 other => return Err(Broken::Ended(format!("it answered {other:?} to a part"))),
             }
-            if let Some(Packed { part, reference, lacking, .. }) = lock(&under_way).pop_front() {
+            if let Some(Packed { part, reference, lacking, bytes }) = lock(&under_way).pop_front() {
+                work.gauge.took(bytes.len());
                 work.patched.fetch_add(reference.map_or(0, |_| lacking), Ordering::Relaxed);
                 progress.advance(lacking, Some(&part.layer));
             }

@@ -2,11 +2,15 @@
 
 mod choice;
 mod delta;
+mod effort;
+mod error;
+mod frame;
 mod lanes;
 mod patch;
 mod progress;
 mod proof;
 mod receiver;
+mod room;
 mod session;
 mod shipment;
 mod stream;
@@ -25,91 +29,22 @@ use crate::state::ObservedImage;
 
 use super::event::{Events, What};
 use super::ours::Ours;
-use super::source::{SourceError, find};
+use super::source::find;
 
 use choice::{Candidate, Situation};
+pub use error::{PushError, Unsent};
 use progress::Progress;
 use proof::{check_all, without_halves};
 use receiver::{Delivered, Delivery, Receiver};
 use session::Broken;
 pub use shipment::Shipment;
 
-/// Why an image did not arrive.
-#[derive(Debug, thiserror::Error)]
-pub enum PushError {
-    /// The tarball does not hold what the plan wants to send.
-    #[error("image {reference} is not in the tarball")]
-    NotInArchive {
-        /// The image.
-        reference: String,
-    },
-    /// The engine.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// What was left out could not be read.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// The engine refused what a receiver gave it.
-    #[error("loading images: {text}")]
-    Load {
-        /// Its words.
-        text: String,
-    },
-    /// The host's disk is full.
-    #[error("keeping what has arrived on the host: {text}")]
-    NoSpace {
-        /// The receiver's words.
-        text: String,
-    },
-    /// The connection, the engine or the receiver went away in the middle.
-    #[error("sending images was cut: {reason}")]
-    Cut {
-        /// What is known of it.
-        reason: String,
-    },
-}
-
-impl PushError {
-    /// The next step, where there is one to name.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Engine(error) => error.hint(),
-            Self::Source(error) => error.hint(),
-            Self::Load { text } | Self::NoSpace { text } if text.contains("no space left") => {
-                Some("make room on the host (docker image prune, docker system df) and run it again".into())
-            }
-            Self::NoSpace { .. } => Some("make room on the host (docker system df) and run it again".into()),
-            Self::Cut { .. } => Some("run it again: it goes on from what has arrived".into()),
-            _ => None,
-        }
-    }
-
-    /// Something was loaded, or might have been, and the engine can be asked about it.
-    fn engine_answered(&self) -> bool {
-        match self {
-            Self::Engine(error) => !matches!(error, EngineError::Unreachable { .. }),
-            Self::Load { .. } | Self::NoSpace { .. } => true,
-            Self::NotInArchive { .. } | Self::Source(_) | Self::Cut { .. } => false,
-        }
-    }
-
-    /// The engine was reached, had room, and did not make of it what was sent: that it lacks a layer may be the reason.
-    pub fn may_lack_layers(&self) -> bool {
-        match self {
-            Self::Engine(EngineError::Unreachable { .. })
-            | Self::NotInArchive { .. }
-            | Self::Source(_)
-            | Self::NoSpace { .. }
-            | Self::Cut { .. } => false,
-            Self::Engine(_) | Self::Load { .. } => !self.to_string().contains("no space left"),
-        }
-    }
-}
-
 /// What of a host a push needs beside its engine.
 pub trait Route: Send + Sync {
     /// The engine's socket on the host; `None` where a container cannot be given it.
     fn socket(&self) -> impl Future<Output = Option<Socket>> + Send;
+    /// Free bytes where the engine keeps its data, as far as the host says.
+    fn free(&self) -> impl Future<Output = Option<u64>> + Send;
     /// Begins a command in a container, over the connection with this number, from 0, which is opened where it is not
     /// yet.
     fn exec(
@@ -144,30 +79,62 @@ pub struct Push<'a, R> {
 }
 
 /// Sends images of one archive, and checks what the engine made of them; where that is not what was sent, sends
-/// everything once, if no layer was left out of the archive.
+/// everything of those once, if no layer was left out of the archive.
 ///
 /// # Errors
-/// [`PushError`].
+/// [`Unsent`].
 pub async fn push<E: Engine, R: ReadAt + Send + Sync + 'static>(
     engine: &E,
     route: &impl Route,
     push: &Push<'_, R>,
     events: &Events,
-) -> Result<(), PushError> {
+) -> Result<(), Unsent> {
     let partial = push.held.values().any(|h| *h > 0);
     let sent = without_halves(engine, push, send_and_check(engine, route, push, events)).await;
-    match sent {
-        Err(error) if partial && push.shipment.archive().is_whole() && error.may_lack_layers() => {
+    let sent = match sent {
+        Err(Unsent { error, images }) if partial && push.shipment.archive().is_whole() && error.may_lack_layers() => {
             events.send(What::Note(format!("sending everything: {error}")));
-            let held = push.held.keys().map(|r| (r.clone(), 0)).collect();
-            let archive = compose(push.shipment, &held)?;
-            without_halves(engine, push, stream_and_check(engine, push, &archive, events)).await?;
-            // What a receiver was to load in part.
-            receiver::forget_spool(engine).await;
-            Ok(())
+            let held = images.into_iter().map(|reference| (reference, 0)).collect();
+            let again = Push { held: &held, ..*push };
+            let sent = without_halves(engine, &again, stream_everything(engine, &again, events)).await;
+            if sent.is_ok() {
+                // What a receiver was to load in part.
+                receiver::forget_spool(engine).await;
+            }
+            sent
         }
         sent => sent,
+    };
+    match sent {
+        Err(Unsent { error, images }) => Err(Unsent { error: with_room(route, push, error).await, images }),
+        Ok(()) => Ok(()),
     }
+}
+
+/// Tells of a full disk what it would take.
+async fn with_room<R: ReadAt + Send + Sync + 'static>(
+    route: &impl Route,
+    push: &Push<'_, R>,
+    error: PushError,
+) -> PushError {
+    let (true, Ok(archive)) = (error.says_full(), compose(push.shipment, push.held)) else { return error };
+    let unpacked: u64 = archive.layers().map(|layer| layer.size).sum();
+    // Without a receiver there is no spool.
+    let times = receiver::AT_ONCE - u64::from(matches!(error, PushError::Engine(_)));
+    let (why, needed) = (Box::new(error), unpacked.saturating_mul(times));
+    match route.free().await {
+        Some(free) => PushError::Full { why, needed, free },
+        None => *why,
+    }
+}
+
+async fn stream_everything<E: Engine, R: ReadAt + Send + Sync + 'static>(
+    engine: &E,
+    push: &Push<'_, R>,
+    events: &Events,
+) -> Result<(), PushError> {
+    let archive = compose(push.shipment, push.held)?;
+    stream_and_check(engine, push, &archive, events).await
 }
 
 async fn send_and_check<E: Engine, R: ReadAt + Send + Sync + 'static>(
@@ -180,12 +147,13 @@ async fn send_and_check<E: Engine, R: ReadAt + Send + Sync + 'static>(
     let bytes = archive.layers().map(|layer| layer.size).sum();
     if let Some(helper) = push.helper.filter(|_| bytes > 0) {
         let candidates = candidates(push)?;
-        let situation = Situation {
-            bytes,
-            round_trip: engine.round_trip().await?,
-            spool: engine.mountpoint(receiver::SPOOL).await.is_ok(),
-            delta: !candidates.is_empty(),
-        };
+        let round_trip = engine.round_trip().await?;
+        let spool = engine.mountpoint(receiver::SPOOL).await.is_ok();
+        let (gzip, delta) = (engine.api_version() < stream::ZSTD, !candidates.is_empty());
+        let mut situation = Situation { bytes, round_trip, rate: None, gzip, spool, delta };
+        if situation.wants_rate() {
+            situation.rate = engine.rate(round_trip).await;
+        }
         if situation.wants_receiver()
             && let Some(socket) = route.socket().await
         {

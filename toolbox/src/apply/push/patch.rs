@@ -57,11 +57,21 @@ pub(super) struct Patch {
 }
 
 impl Errand {
+    /// That of one part as it is.
+    pub(super) fn of(part: Part) -> Self {
+        Self { parts: vec![part], patch: None }
+    }
+
+    /// The layer of its parts, of which it has one at least.
+    pub(super) fn layer(&self) -> DiffId {
+        self.parts[0].layer.diff_id
+    }
+
     /// The errands that bring these ranges, which ascend, of a layer.
     pub(super) fn all(layer: &ArchivedLayer, ranges: &[Range], like: Option<&Resemblance>) -> Vec<Self> {
         let parts: Vec<Part> = ranges.iter().flat_map(|(from, to)| parts(layer, *from, *to)).collect();
         let Some(like) = like else {
-            return parts.into_iter().map(|part| Self { parts: vec![part], patch: None }).collect();
+            return parts.into_iter().map(Self::of).collect();
         };
         let near = parts.chunk_by(|one, next| one.offset / PART == next.offset / PART);
         near.map(|parts| Self { parts: parts.to_vec(), patch: like.patch(parts) }).collect()

@@ -1,14 +1,16 @@
 //! What an engine made of what was sent.
 //!
 //! Contract: the engine's answer to a load proves nothing: it is asked for the image. On a containerd store an image may
-//! have a name, an id and even run without being whole; there it must be listed, too. What turns out not to be whole
+//! have a name, an id and even run without being whole; there it must be listed, too. What is not known to be whole
 //! loses the name, which goes back to the image that had it.
+
+use std::collections::BTreeSet;
 
 use crate::engine::{Engine, EngineError};
 use crate::image::{Expected, ManifestDigest, PartialArchive, Reference};
 
 use super::super::ours::Ours;
-use super::{Push, PushError, ReadAt, image};
+use super::{Push, PushError, ReadAt, Unsent, image};
 
 /// Every image is there and whole.
 pub(super) async fn check_all<E: Engine, R: ReadAt + Send + Sync + 'static>(
@@ -46,20 +48,38 @@ fn is_manifest(id: &str, manifest: ManifestDigest) -> bool {
     id == manifest.to_string()
 }
 
-/// What came of sending; where it failed, no name is left for an image that is not whole.
+/// What came of sending; where it failed, no name is left for an image that is not whole, and the others keep theirs.
 pub(super) async fn without_halves<E: Engine, R: ReadAt + Send + Sync + 'static>(
     engine: &E,
     push: &Push<'_, R>,
     sent: impl Future<Output = Result<(), PushError>>,
-) -> Result<(), PushError> {
-    let sent = sent.await;
-    if sent.as_ref().is_err_and(PushError::engine_answered) {
+) -> Result<(), Unsent> {
+    let Err(error) = sent.await else { return Ok(()) };
+    let mut images: BTreeSet<Reference> = push.held.keys().cloned().collect();
+    if error.engine_answered() {
+        // An engine that does not say which image it failed for may have come no further than to their names.
+        let failed = error.images(images.clone());
         for reference in push.held.keys() {
-            // That a name cannot be taken away now is no better reason for the failure than the one that there is.
-            let _ = take_back(engine, push, reference).await;
+            if !failed.contains(reference) && is_whole(engine, push, reference).await {
+                images.remove(reference);
+            } else {
+                // That a name cannot be taken away now is no better reason for the failure than the one that there is.
+                let _ = take_back(engine, push, reference).await;
+            }
         }
     }
-    sent
+    Err(Unsent { error, images })
+}
+
+async fn is_whole<E: Engine, R: ReadAt + Send + Sync + 'static>(
+    engine: &E,
+    push: &Push<'_, R>,
+    reference: &Reference,
+) -> bool {
+    match image(push.shipment, reference) {
+        Ok(image) => check(engine, &Expected::of(image), reference, push.ours).await.is_ok(),
+        Err(_) => false,
+    }
 }
 
 /// A containerd store names an image before it has all of it, and before it is unpacked.

@@ -13,7 +13,7 @@ use toolbox_wire::{EngineState, Entry, ErrorKind, Layer, MOST_LAYERS, Range, Rep
 
 use crate::engine::{Engine, EngineError, HelperSpec, Receives, says_not_unpacked};
 use crate::image::{ArchivedLayer, Content, Digest, PartialArchive, ReadAt};
-use crate::plan::ROLE_LABEL;
+use crate::plan::{ROLE_LABEL, human_bytes};
 
 use super::choice::Candidate;
 use super::delta;
@@ -34,6 +34,9 @@ const MOMENT: Duration = Duration::from_millis(100);
 const TRIES: usize = 50;
 /// What nobody has touched for so long is removed, seconds.
 const OLD: u64 = 7 * 24 * 3600;
+
+/// How often a layer is on the disk while it is loaded: in the spool, in the engine's tarball, and as what it becomes.
+pub(super) const AT_ONCE: u64 = 3;
 
 /// Opens sessions with a receiver.
 pub(super) trait Opener: Sync {
@@ -126,8 +129,11 @@ impl<'a, E: Engine, W: Route> Receiver<'a, E, W> {
     where
         R: ReadAt + Send + Sync + 'static,
     {
-        let mut control = self.greet(delivery).await?;
-        let (delivered, errands) = self.make_ready(&mut control, delivery).await?;
+        let (mut control, free) = self.greet().await?;
+        let layers: Vec<ArchivedLayer> = delivery.archive.layers().copied().collect();
+        let held = held(&mut control, &layers).await?;
+        has_room(&layers, &held, free)?;
+        let (delivered, errands) = self.make_ready(&mut control, delivery, layers.into_iter().zip(held)).await?;
         let lanes =
             Lanes { shipment: delivery.shipment, opener: self, count: delivery.lanes, progress: delivery.progress };
         let load = self.load(&mut control, delivery.archive);
@@ -141,8 +147,8 @@ impl<'a, E: Engine, W: Route> Receiver<'a, E, W> {
         Ok(Delivered { sent: delivery.progress.sent(), made: delivered.made + patched, ..delivered })
     }
 
-    /// A session that reaches the engine and has room.
-    async fn greet<R>(&self, delivery: &Delivery<'_, R>) -> Result<Session, Broken> {
+    /// A session that reaches the engine, and the bytes that are free there.
+    async fn greet(&self) -> Result<(Session, u64), Broken> {
         let greeting = async {
             let mut session = self.open(0).await?;
             let reply = session.ask(&Request::Hello { version: VERSION }).await?;
@@ -150,17 +156,10 @@ impl<'a, E: Engine, W: Route> Receiver<'a, E, W> {
         };
         let greeted = timeout(PATIENCE, greeting).await;
         let (session, reply) = greeted.map_err(|_| Broken::Ended("it did not answer".into()))??;
-        let unusable = |kind, text| Err(Broken::Refused { kind, text, diff_id: None });
-        let needed: u64 = delivery.archive.layers().map(|layer| layer.size).sum();
         match reply {
-            Reply::Hello { version, .. } if version != VERSION => {
-                unusable(ErrorKind::Protocol, format!("it speaks version {version}"))
-            }
-            Reply::Hello { engine: EngineState::Err(text), .. } => unusable(ErrorKind::Protocol, text),
-            Reply::Hello { free, .. } if free < needed => {
-                unusable(ErrorKind::Protocol, format!("there is no room to keep {needed} bytes: {free} are free"))
-            }
-            Reply::Hello { .. } => Ok(session),
+            Reply::Hello { version, .. } if version != VERSION => Err(unusable(format!("it speaks version {version}"))),
+            Reply::Hello { engine: EngineState::Err(text), .. } => Err(unusable(text)),
+            Reply::Hello { free, .. } => Ok((session, free)),
             other => Err(strange(&other)),
         }
     }
@@ -170,15 +169,14 @@ impl<'a, E: Engine, W: Route> Receiver<'a, E, W> {
         &self,
         control: &mut Session,
         delivery: &Delivery<'_, R>,
+        layers: impl Iterator<Item = (ArchivedLayer, Vec<Range>)>,
     ) -> Result<(Delivered, Vec<Errand>), Broken>
     where
         R: ReadAt + Send + Sync + 'static,
     {
-        let layers: Vec<ArchivedLayer> = delivery.archive.layers().copied().collect();
-        let held = held(control, &layers).await?;
         let (mut delivered, mut errands) = (Delivered::default(), Vec::new());
-        for (layer, held) in layers.into_iter().zip(held) {
-            let there: u64 = held.iter().map(|(from, to)| to - from).sum();
+        for (layer, held) in layers {
+            let there = length(&held);
             let candidate = delivery.candidates.iter().find(|c| c.layer == layer && there < layer.size / 2);
             let made = match candidate {
                 Some(candidate) => delta::make(control, delivery, candidate).await?,
@@ -189,7 +187,7 @@ impl<'a, E: Engine, W: Route> Receiver<'a, E, W> {
                 Some(made) => (intersection(&gaps, &made.lacks), made.like),
                 None => (gaps, None),
             };
-            let left: u64 = to_send.iter().map(|(from, to)| to - from).sum();
+            let left = length(&to_send);
             delivered.resumed += there;
             delivered.made += (layer.size - left).saturating_sub(there);
             delivery.progress.advance(layer.size - left, Some(&layer));
@@ -201,10 +199,15 @@ impl<'a, E: Engine, W: Route> Receiver<'a, E, W> {
     async fn load(&self, control: &mut Session, archive: &PartialArchive) -> Result<(), Broken> {
         let entries = archive.entries().map(|(path, content)| entry(path, content)).collect();
         match control.ask(&Request::Load { entries, size: archive.size() }).await? {
-            Reply::Loaded { messages } => match messages.into_iter().find(|said| says_not_unpacked(said)) {
-                Some(text) => Err(Broken::Refused { kind: ErrorKind::Engine, text, diff_id: None }),
-                None => Ok(()),
-            },
+            Reply::Loaded { messages } => {
+                let problems: Vec<String> = messages.into_iter().filter(|said| says_not_unpacked(said)).collect();
+                let text = problems.join("; ");
+                if text.is_empty() {
+                    Ok(())
+                } else {
+                    Err(Broken::Refused { kind: ErrorKind::Engine, text, diff_id: None })
+                }
+            }
             other => Err(strange(&other)),
         }
     }
@@ -244,6 +247,23 @@ pub(super) fn strange(reply: &Reply) -> Broken {
     Broken::Ended(format!("it answered {reply:?}"))
 }
 
+/// A receiver that is of no use here.
+fn unusable(text: String) -> Broken {
+    Broken::Refused { kind: ErrorKind::Protocol, text, diff_id: None }
+}
+
+/// For the layers in the spool, and beside them what an engine takes for a tarball that comes in one stream, too.
+fn has_room(layers: &[ArchivedLayer], held: &[Vec<Range>], free: u64) -> Result<(), Broken> {
+    let sizes: u64 = layers.iter().map(|layer| layer.size).sum();
+    let there: u64 = held.iter().map(|held| length(held)).sum();
+    let needed = sizes.saturating_mul(AT_ONCE).saturating_sub(there);
+    if needed <= free {
+        return Ok(());
+    }
+    let (needed, free) = (human_bytes(needed), human_bytes(free));
+    Err(unusable(format!("it would need {needed} on the disk at once, {free} are free")))
+}
+
 /// What the spool holds of each of these layers.
 async fn held(control: &mut Session, layers: &[ArchivedLayer]) -> Result<Vec<Vec<Range>>, Broken> {
     let mut all = Vec::new();
@@ -263,6 +283,11 @@ fn entry(path: &str, content: &Content) -> Entry {
         Content::Bytes(text) => Entry::Text { path, text: text.clone() },
         Content::Layer(layer) => Entry::Layer { path, diff_id: wire_id(layer.diff_id), size: layer.size },
     }
+}
+
+/// Bytes of ranges that are apart from each other.
+fn length(ranges: &[Range]) -> u64 {
+    ranges.iter().map(|(from, to)| to - from).sum()
 }
 
 /// What of a layer is in none of these ranges, which ascend.

@@ -1,30 +1,40 @@
 //! An archive on its way to hosts: parts of its layers, each compressed once for all that want it.
 //!
 //! Contract: a part becomes a gzip member or a zstd frame of its own, so that parts are compressed at the same time and
-//! the same bytes go into every host's stream or receiver. What was compressed is kept while memory lasts
-//! ([`KEPT`]); a host that lags further behind has it compressed again, and holds nobody up. Patches are made once for
-//! all hosts with the same older layer.
+//! the same bytes go into every host's stream or receiver. What was compressed is kept while there is room ([`Room`]); a
+//! host that lags further behind has it compressed again. Patches are made once for all hosts with the same older layer.
+//! Beside the room there is only what is under way: for each processor a part and what becomes of it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
-use libdeflater::CompressionLvl;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::Semaphore;
 use toolbox_wire::Reference;
-use zstd::bulk::Compressor;
-use zstd::zstd_safe::CParameter;
 
 use crate::image::{Archive, ArchivedLayer, DiffId, ReadAt};
 
 use super::super::source::{ImageSource, OlderLayer, find};
+use super::effort::Skill;
+use super::frame::{Press, gzip};
 use super::patch::{Errand, Patch};
+use super::room::{Claim, Made, Room, Share};
 
 /// Uncompressed bytes of one part.
 pub(super) const PART: u64 = 2 << 20;
-/// Compressed bytes that wait for further hosts.
-const KEPT: usize = 24 << 20;
+/// Compressed bytes on their way to any host, or kept for further ones.
+const MOST: usize = 32 << 20;
+/// Those that are kept. The others must be enough for one part, or nothing would go on.
+const KEPT: usize = 16 << 20;
+/// For all shipments of this process: each platform has its own, and each source of images.
+static ROOM: LazyLock<Arc<Room<Key>>> = LazyLock::new(|| Arc::new(Room::new(MOST, KEPT)));
+/// Shipments so far.
+static SHIPMENTS: AtomicUsize = AtomicUsize::new(0);
+/// Places that a host has at least: one part that goes, and one that is made.
+const LEAST_SHARE: usize = 2;
 /// More processors than this are not used: each costs memory.
 const MOST_THREADS: usize = 4;
 /// Patches that are made at once: each costs more memory than anything else here.
@@ -41,15 +51,6 @@ pub(super) enum Form {
     Gzip,
     /// A zstd frame.
     Zstd,
-}
-
-/// How hard to try.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effort {
-    /// The line waits for the processor.
-    Quick,
-    /// The processor waits for the line.
-    Thorough,
 }
 
 /// A part of a layer: at most [`PART`] bytes.
@@ -72,7 +73,7 @@ pub(super) struct Packed {
     pub(super) reference: Option<Reference>,
     /// Uncompressed bytes of it that the host lacks.
     pub(super) lacking: u64,
-    /// The frame.
+    /// The frame. It takes room until it is dropped.
     pub(super) bytes: Bytes,
 }
 
@@ -87,26 +88,22 @@ pub(super) fn parts(layer: &ArchivedLayer, from: u64, to: u64) -> impl Iterator<
     })
 }
 
-/// What was made of a part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Product {
-    Alone(Form),
-    /// With this stretch of an older layer.
-    Patch(DiffId, u64, u64),
-}
-
-type Key = (DiffId, u64, u64, Product);
-
-#[derive(Default)]
-struct Kept {
-    packed: HashMap<Key, Arc<OnceCell<Bytes>>>,
-    /// What is whole, oldest first, with its length.
-    order: VecDeque<(Key, usize)>,
-    bytes: usize,
+/// What is made of an errand is the same for all hosts that have the same one.
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    shipment: usize,
+    layer: DiffId,
+    /// Where each begins, and how long it is.
+    parts: Vec<(u64, u64)>,
+    form: Form,
+    /// The stretch of an older layer that a patch refers to.
+    like: Option<(DiffId, u64, u64)>,
 }
 
 /// An archive and what of it is compressed already.
 pub struct Shipment<R> {
+    /// Unlike that of any other.
+    number: usize,
     archive: Arc<Archive<R>>,
     /// Where older layers may be.
     source: Option<Arc<ImageSource>>,
@@ -115,10 +112,11 @@ pub struct Shipment<R> {
     threads: usize,
     permits: Arc<Semaphore>,
     patching: Arc<Semaphore>,
-    compressors: Arc<Mutex<Vec<Compressor<'static>>>>,
-    kept: Mutex<Kept>,
+    press: Arc<Press>,
+    skill: Mutex<Skill>,
+    room: Arc<Room<Key>>,
     #[cfg(test)]
-    compressed: std::sync::atomic::AtomicUsize,
+    compressed: AtomicUsize,
 }
 
 impl<R: ReadAt + Send + Sync + 'static> Shipment<R> {
@@ -127,6 +125,7 @@ impl<R: ReadAt + Send + Sync + 'static> Shipment<R> {
         let size: u64 = archive.images().iter().flat_map(|image| &image.layers).map(|layer| layer.size).sum();
         let threads = idle_processors();
         Self {
+            number: SHIPMENTS.fetch_add(1, Ordering::Relaxed),
             archive,
             source: None,
             small: size < SMALL,
@@ -134,8 +133,9 @@ impl<R: ReadAt + Send + Sync + 'static> Shipment<R> {
             threads,
             permits: Arc::new(Semaphore::new(threads)),
             patching: Arc::new(Semaphore::new(threads.min(MOST_PATCHES))),
-            compressors: Arc::default(),
-            kept: Mutex::default(),
+            press: Arc::default(),
+            skill: Mutex::default(),
+            room: Arc::clone(&ROOM),
             #[cfg(test)]
             compressed: Default::default(),
         }
@@ -154,10 +154,22 @@ impl<R: ReadAt + Send + Sync + 'static> Shipment<R> {
         }
     }
 
+    /// With room for so many parts, of which so many are kept.
+    #[cfg(test)]
+    pub(super) fn with_room_for(self, parts: usize, kept: usize) -> Self {
+        Self { room: Arc::new(Room::new(parts * bound(PART), kept * bound(PART))), ..self }
+    }
+
+    /// Compressed bytes that somebody holds, or that are kept.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.room.taken()
+    }
+
     /// How often something was compressed.
     #[cfg(test)]
     pub(super) fn compressed(&self) -> usize {
-        self.compressed.load(std::sync::atomic::Ordering::Relaxed)
+        self.compressed.load(Ordering::Relaxed)
     }
 
     /// The archive.
@@ -175,107 +187,96 @@ impl<R: ReadAt + Send + Sync + 'static> Shipment<R> {
         find(&self.archive, reference).is_some()
     }
 
-    /// Parts that are worth being compressed ahead of the line.
+    /// Errands that are worth being run ahead of the line.
     pub(super) fn ahead(&self) -> usize {
         self.threads + 1
     }
 
-    /// The part, compressed. It goes on when nobody waits for it any more.
-    pub(super) async fn pack(self: &Arc<Self>, part: Part, form: Form, effort: Effort) -> io::Result<Bytes> {
+    /// What one host may have of the room.
+    pub(super) fn share(&self) -> Share {
+        self.room.share(self.hosts, bound(PART), LEAST_SHARE)
+    }
+
+    /// Room for what is made of an errand. A host asks for its errands one after the other.
+    pub(super) async fn claim(&self, share: &Share, errand: &Errand, form: Form) -> io::Result<Claim> {
+        let parts = errand.parts.iter().map(|part| (part.offset, part.length)).collect();
+        let like = errand.patch.as_ref().map(|patch| (patch.base(), patch.reference.offset, patch.reference.length));
+        let most = errand.patch.as_ref().map_or(errand.length(), |patch| patch.span.length);
+        let key = Key { shipment: self.number, layer: errand.layer(), parts, form, like };
+        self.room.claim(share, key, bound(most)).await
+    }
+
+    /// The parts of an errand, compressed for a line of so many bytes per second: one patch where that is clearly less.
+    /// It goes on when nobody waits for it any more.
+    pub(super) async fn fulfil(
+        self: &Arc<Self>,
+        claim: Claim,
+        errand: Errand,
+        form: Form,
+        line: Option<f64>,
+    ) -> io::Result<Vec<Packed>> {
         let shipment = Arc::clone(self);
-        let packing = tokio::spawn(async move { shipment.shared(part, form, effort).await });
+        let packing = tokio::spawn(async move {
+            let keep = || shipment.keep(&claim);
+            let made = claim.made(shipment.make(&errand, form, line), keep).await?;
+            Ok(errand.packed(made))
+        });
         packing.await.unwrap_or_else(|e| Err(io::Error::other(e)))
     }
 
-    /// The parts of an errand, compressed: one patch where that is clearly less.
-    pub(super) async fn fulfil(self: &Arc<Self>, errand: Errand, effort: Effort) -> io::Result<Vec<Packed>> {
-        if let Some(packed) = self.patched(&errand).await? {
-            return Ok(vec![packed]);
-        }
-        let mut all = Vec::new();
-        for part in errand.parts {
-            let bytes = self.pack(part, Form::Zstd, effort).await?;
-            all.push(Packed { part, reference: None, lacking: part.length, bytes });
-        }
-        Ok(all)
-    }
-
-    async fn patched(self: &Arc<Self>, errand: &Errand) -> io::Result<Option<Packed>> {
-        let Some(patch) = &errand.patch else { return Ok(None) };
-        let (part, reference) = (patch.span, Some(patch.reference));
-        let (shipment, own, parts) = (Arc::clone(self), patch.clone(), errand.parts.clone());
-        let making = tokio::spawn(async move { shipment.shared_patch(own, parts).await });
-        let bytes = making.await.unwrap_or_else(|e| Err(io::Error::other(e)))?;
-        Ok((!bytes.is_empty()).then(|| Packed { part, reference, lacking: errand.length(), bytes }))
-    }
-
-    async fn shared_patch(&self, patch: Patch, parts: Vec<Part>) -> io::Result<Bytes> {
-        let (offset, length) = (patch.reference.offset, patch.reference.length);
-        let (span, product) = (patch.span, Product::Patch(patch.base(), offset, length));
-        self.once(span, product, self.make_patch(patch, parts)).await
-    }
-
-    async fn shared(&self, part: Part, form: Form, effort: Effort) -> io::Result<Bytes> {
-        self.once(part, Product::Alone(form), self.compress(part, form, effort)).await
-    }
-
-    async fn once(
-        &self,
-        part: Part,
-        product: Product,
-        making: impl Future<Output = io::Result<Bytes>>,
-    ) -> io::Result<Bytes> {
-        let key = (part.layer.diff_id, part.offset, part.length, product);
-        let cell = Arc::clone(self.kept().packed.entry(key).or_default());
-        let bytes = cell
-            .get_or_try_init(|| async {
-                let bytes = making.await?;
-                self.keep(key, bytes.len());
-                Ok::<_, io::Error>(bytes)
-            })
-            .await?;
-        Ok(bytes.clone())
-    }
-
-    fn keep(&self, key: Key, length: usize) {
-        let mut kept = self.kept();
-        kept.order.push_back((key, length));
-        kept.bytes += length;
-        let most = if self.hosts > 1 { KEPT } else { 0 };
-        while kept.bytes > most
-            && let Some((key, length)) = kept.order.pop_front()
+    async fn make(&self, errand: &Errand, form: Form, line: Option<f64>) -> io::Result<Made> {
+        if let Some(patch) = &errand.patch
+            && let Some(frame) = self.make_patch(patch.clone(), errand.parts.clone()).await?
         {
-            kept.bytes -= length;
-            kept.packed.remove(&key);
+            return Ok(Made { is_patch: true, frames: vec![frame] });
+        }
+        let mut frames = Vec::new();
+        for part in &errand.parts {
+            frames.push(self.compress(*part, form, self.level(form, line)).await?);
+        }
+        Ok(Made { is_patch: false, frames })
+    }
+
+    fn keep(&self, claim: &Claim) {
+        if self.hosts > 1 {
+            self.room.keep(claim);
         }
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn level(&self, form: Form, line: Option<f64>) -> i32 {
+        if self.small { form.hard() } else { self.skill().level(form, self.threads, line) }
     }
 
-    async fn compress(&self, part: Part, form: Form, effort: Effort) -> io::Result<Bytes> {
+    fn skill(&self) -> MutexGuard<'_, Skill> {
+        self.skill.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn compress(&self, part: Part, form: Form, level: i32) -> io::Result<Bytes> {
         #[cfg(test)]
-        self.compressed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.compressed.fetch_add(1, Ordering::Relaxed);
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(io::Error::other)?;
-        let (archive, compressors, small) = (Arc::clone(&self.archive), Arc::clone(&self.compressors), self.small);
+        let (archive, press) = (Arc::clone(&self.archive), Arc::clone(&self.press));
         let compressing = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let raw = read(&archive, part)?;
-            match form {
-                Form::Gzip => gzip(&raw, if small { 12 } else { 10 }),
-                Form::Zstd => zstd(&raw, if small { Effort::Thorough } else { effort }, &compressors),
-            }
+            let began = Instant::now();
+            let packed = match form {
+                Form::Gzip => gzip(&raw, level),
+                Form::Zstd => press.zstd(&raw, level),
+            };
+            Ok::<_, io::Error>((packed?, raw.len(), began.elapsed()))
         });
-        compressing.await.map_err(io::Error::other)?.map(Bytes::from)
+        let (packed, raw, time) = compressing.await.map_err(io::Error::other)??;
+        self.skill().learn(form, level, raw, packed.len(), time);
+        Ok(packed.into())
     }
 
     /// Nothing, where that is not clearly less than the parts by themselves.
-    async fn make_patch(&self, patch: Patch, parts: Vec<Part>) -> io::Result<Bytes> {
+    async fn make_patch(&self, patch: Patch, parts: Vec<Part>) -> io::Result<Option<Bytes>> {
         #[cfg(test)]
-        self.compressed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.compressed.fetch_add(1, Ordering::Relaxed);
         let permit = Arc::clone(&self.patching).acquire_owned().await.map_err(io::Error::other)?;
-        let (archive, compressors) = (Arc::clone(&self.archive), Arc::clone(&self.compressors));
+        let (archive, press) = (Arc::clone(&self.archive), Arc::clone(&self.press));
         let making = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let raw = read(&archive, patch.span)?;
@@ -283,13 +284,36 @@ impl<R: ReadAt + Send + Sync + 'static> Shipment<R> {
             let plain = parts.iter().map(|part| {
                 let from = usize::try_from(part.offset - patch.span.offset).unwrap_or(0);
                 let own = &raw[from..][..usize::try_from(part.length).unwrap_or(0)];
-                zstd(own, Effort::Quick, &compressors).map(|frame| frame.len())
+                press.zstd(own, Form::Zstd.usual()).map(|frame| frame.len())
             });
             let plain = plain.sum::<io::Result<usize>>()?;
-            Ok(if made.len() < plain - plain / CLEARLY { made } else { Vec::new() })
+            Ok((made.len() < plain - plain / CLEARLY).then(|| made.into()))
         });
-        making.await.map_err(io::Error::other)?.map(Bytes::from)
+        making.await.map_err(io::Error::other)?
     }
+}
+
+impl Errand {
+    /// What was made of it, as it is sent.
+    fn packed(self, Made { is_patch, frames }: Made) -> Vec<Packed> {
+        let lacking = self.length();
+        match self.patch.filter(|_| is_patch) {
+            Some(Patch { span: part, reference, .. }) => {
+                let packed = |bytes| Packed { part, reference: Some(reference), lacking, bytes };
+                frames.into_iter().map(packed).collect()
+            }
+            None => {
+                let packed =
+                    |(part, bytes): (Part, Bytes)| Packed { part, reference: None, lacking: part.length, bytes };
+                self.parts.into_iter().zip(frames).map(packed).collect()
+            }
+        }
+    }
+}
+
+/// More than any compression makes of so many bytes.
+fn bound(raw: u64) -> usize {
+    usize::try_from(raw + raw / 128 + 1024).unwrap_or(usize::MAX)
 }
 
 /// The part's uncompressed bytes.
@@ -297,44 +321,6 @@ fn read<R: ReadAt>(archive: &Archive<R>, part: Part) -> io::Result<Vec<u8>> {
     let mut raw = Vec::with_capacity(usize::try_from(part.length).unwrap_or(0));
     archive.layer_range(&part.layer, part.offset, part.length).read_to_end(&mut raw)?;
     if raw.len() as u64 == part.length { Ok(raw) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-}
-
-/// A gzip member of these bytes; `level` is libdeflate's, from 1 to 12.
-pub(super) fn gzip(raw: &[u8], level: i32) -> io::Result<Vec<u8>> {
-    let level = CompressionLvl::new(level).map_err(|e| io::Error::other(format!("{e:?}")))?;
-    let mut deflate = libdeflater::Compressor::new(level);
-    let mut member = vec![0; deflate.gzip_compress_bound(raw.len())];
-    let length = deflate.gzip_compress(raw, &mut member).map_err(io::Error::other)?;
-    member.truncate(length);
-    member.shrink_to_fit();
-    Ok(member)
-}
-
-/// A zstd frame of these bytes. A compressor's memory is used again: it is as large as what it compresses.
-fn zstd(raw: &[u8], effort: Effort, idle: &Mutex<Vec<Compressor<'static>>>) -> io::Result<Vec<u8>> {
-    let idle = || idle.lock().unwrap_or_else(PoisonError::into_inner);
-    let waiting: Option<Compressor<'static>> = idle().pop();
-    let mut compressor = waiting.unwrap_or_default();
-    tune(&mut compressor, effort)?;
-    let frame = compressor.compress(raw)?;
-    idle().push(compressor);
-    Ok(frame)
-}
-
-/// The tables of the thorough level are kept smaller than its own, which would take 30 MB for each processor.
-fn tune(compressor: &mut Compressor<'static>, effort: Effort) -> io::Result<()> {
-    match effort {
-        Effort::Quick => compressor.set_compression_level(3)?,
-        Effort::Thorough => compressor.set_compression_level(9)?,
-    }
-    let tables = if effort == Effort::Thorough { 19 } else { 0 };
-    compressor.set_parameter(CParameter::HashLog(tables))?;
-    compressor.set_parameter(CParameter::ChainLog(tables))
-}
-
-/// A zstd frame of a few bytes.
-pub(super) fn zstd_frame(raw: &[u8]) -> io::Result<Vec<u8>> {
-    zstd::bulk::compress(raw, 3)
 }
 
 /// Processors that nobody else uses just now, one at least.

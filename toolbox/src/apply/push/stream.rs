@@ -8,13 +8,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use futures_util::stream;
+use futures_util::stream::{self, BoxStream};
 
 use crate::engine::ArchiveStream;
 use crate::image::{ArchivedLayer, Content, PartialArchive, ReadAt};
 
+use super::effort::Gauge;
+use super::frame::{gzip, zstd_frame};
+use super::patch::Errand;
 use super::progress::Progress;
-use super::shipment::{Effort, Form, Part, Shipment, gzip, parts, zstd_frame};
+use super::room::{Claim, Share};
+use super::shipment::{Form, Part, Shipment, parts};
 
 /// The first API version (23.0) whose engines read zstd.
 pub(super) const ZSTD: (usize, usize) = (1, 42);
@@ -27,6 +31,15 @@ enum Stretch {
     Part(Part),
 }
 
+/// A stretch that there is room for.
+enum Ready {
+    Bytes(Vec<u8>),
+    Part(io::Result<Claim>, Part),
+}
+
+/// What became of a stretch, its length, and of which layer it is.
+type Pressed = io::Result<(Bytes, u64, Option<ArchivedLayer>)>;
+
 /// The tarball, compressed for an engine of this API version.
 pub(super) fn stream<R: ReadAt + Send + Sync + 'static>(
     shipment: &Arc<Shipment<R>>,
@@ -34,28 +47,70 @@ pub(super) fn stream<R: ReadAt + Send + Sync + 'static>(
     api: (usize, usize),
     progress: Arc<Progress>,
 ) -> ArchiveStream {
-    let form = if api >= ZSTD { Form::Zstd } else { Form::Gzip };
-    let ahead = shipment.ahead();
-    let shipment = Arc::clone(shipment);
-    let packed = stream::iter(stretches(archive)).map(move |stretch| {
-        let shipment = Arc::clone(&shipment);
-        async move {
-            match stretch {
-                Stretch::Bytes(bytes) => Ok((small(&bytes, form)?, bytes.len() as u64, None)),
-                Stretch::Part(part) => {
-                    let bytes = shipment.pack(part, form, Effort::Quick).await?;
-                    Ok((bytes, part.length, Some(part.layer)))
-                }
+    let host = Arc::new(Host {
+        shipment: Arc::clone(shipment),
+        form: if api >= ZSTD { Form::Zstd } else { Form::Gzip },
+        share: shipment.share(),
+        gauge: Gauge::default(),
+        progress,
+    });
+    let (claiming, pressing) = (Arc::clone(&host), Arc::clone(&host));
+    let ready = stream::iter(stretches(archive)).then(move |stretch| Arc::clone(&claiming).ready(stretch));
+    let pressed = ready.map(move |ready| Arc::clone(&pressing).press(ready)).buffered(shipment.ahead()).boxed();
+    measured(pressed, host)
+}
+
+/// One host's stream.
+struct Host<R> {
+    shipment: Arc<Shipment<R>>,
+    form: Form,
+    share: Share,
+    gauge: Gauge,
+    progress: Arc<Progress>,
+}
+
+impl<R: ReadAt + Send + Sync + 'static> Host<R> {
+    async fn ready(self: Arc<Self>, stretch: Stretch) -> Ready {
+        match stretch {
+            Stretch::Bytes(bytes) => Ready::Bytes(bytes),
+            Stretch::Part(part) => {
+                Ready::Part(self.shipment.claim(&self.share, &Errand::of(part), self.form).await, part)
             }
         }
+    }
+
+    async fn press(self: Arc<Self>, ready: Ready) -> Pressed {
+        match ready {
+            Ready::Bytes(bytes) => Ok((small(&bytes, self.form)?, bytes.len() as u64, None)),
+            Ready::Part(claim, part) => {
+                let packed = self.shipment.fulfil(claim?, Errand::of(part), self.form, self.gauge.rate()).await?;
+                let frame = packed.into_iter().next().map(|packed| packed.bytes);
+                Ok((frame.unwrap_or_default(), part.length, Some(part.layer)))
+            }
+        }
+    }
+}
+
+/// The line has taken what it was given last when it asks for more.
+fn measured<R: ReadAt + Send + Sync + 'static>(
+    pressed: BoxStream<'static, Pressed>,
+    host: Arc<Host<R>>,
+) -> ArchiveStream {
+    let steps = stream::unfold((pressed, host, 0), |(mut pressed, host, last)| async move {
+        host.gauge.took(last);
+        let next = {
+            let _waiting = host.gauge.waiting();
+            pressed.next().await?
+        };
+        let told = next.map(|(bytes, length, layer)| {
+            host.progress.advance(length, layer.as_ref());
+            host.progress.went(bytes.len());
+            bytes
+        });
+        let sent = told.as_ref().map_or(0, Bytes::len);
+        Some((told, (pressed, host, sent)))
     });
-    let told = packed.buffered(ahead).map(move |packed: io::Result<(Bytes, u64, Option<ArchivedLayer>)>| {
-        let (bytes, length, layer) = packed?;
-        progress.advance(length, layer.as_ref());
-        progress.went(bytes.len());
-        Ok(bytes)
-    });
-    told.boxed()
+    steps.boxed()
 }
 
 fn small(bytes: &[u8], form: Form) -> io::Result<Bytes> {

@@ -10,7 +10,7 @@ use crate::image::{Reference, Stored};
 use crate::plan::DesiredImage;
 
 use super::super::event::{Events, What};
-use super::super::push::{Push, PushError, Route, Shipment, push};
+use super::super::push::{Push, PushError, Route, Shipment, Unsent, push};
 use super::{ImageSource, SourceError, Spool};
 
 /// Images that were read from one part of a source.
@@ -62,13 +62,14 @@ impl Supply {
         events: &Events,
     ) -> Result<(), PushError> {
         match push(engine, route, sending, events).await {
-            Err(error) if !self.spool.is_whole() && error.may_lack_layers() => {
+            Err(Unsent { error, images }) if !self.spool.is_whole() && error.may_lack_layers() => {
                 events.send(What::Note(format!("sending everything: {error}")));
                 let whole = Arc::new(Shipment::new(Arc::clone(self.whole().await?), 1));
-                let held: BTreeMap<Reference, usize> = sending.held.keys().map(|name| (name.clone(), 0)).collect();
-                push(engine, route, &Push { shipment: &whole, held: &held, ..*sending }, events).await
+                let held: BTreeMap<Reference, usize> = images.into_iter().map(|name| (name, 0)).collect();
+                let again = Push { shipment: &whole, held: &held, ..*sending };
+                push(engine, route, &again, events).await.map_err(|unsent| unsent.error)
             }
-            sent => sent,
+            sent => sent.map_err(|unsent| unsent.error),
         }
     }
 

@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     Refuses(&'static str, ErrorKind),
     /// The engine's socket is shut.
     NoSocket,
+    /// So many bytes are free.
+    Free(u64),
 }
 
 type Replies = UnboundedSender<Reply>;
@@ -119,7 +121,7 @@ async fn answer(host: &Host, request: Request, payload: &[u8], replies: &Replies
 
 fn at_once(state: &mut State, request: Request, payload: &[u8]) -> Reply {
     match request {
-        Request::Hello { .. } => Reply::Hello { version: VERSION, engine: engine(state), free: 1 << 40 },
+        Request::Hello { .. } => Reply::Hello { version: VERSION, engine: engine(state), free: free(state) },
         Request::Have { layers } => Reply::Have(layers.iter().map(|layer| held(state, layer.diff_id)).collect()),
         Request::Put { diff_id, size, offset, length, codec, .. } => {
             let raw = match codec {
@@ -174,6 +176,11 @@ fn engine(state: &State) -> EngineState {
         true => EngineState::Err("permission denied".into()),
         false => EngineState::Ok("1.41".into()),
     }
+}
+
+fn free(state: &State) -> u64 {
+    let free = |fault: &Fault| if let Fault::Free(bytes) = fault { Some(*bytes) } else { None };
+    state.faults.iter().find_map(free).unwrap_or(1 << 40)
 }
 
 fn held(state: &State, diff_id: toolbox_wire::DiffId) -> Held {

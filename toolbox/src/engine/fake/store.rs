@@ -38,6 +38,8 @@ pub(super) struct State {
     keeps: Keeps,
     images: BTreeMap<String, ImageFacts>,
     unlisted: BTreeSet<String>,
+    /// Images that have no room to be unpacked, by their familiar names.
+    crowded: Vec<&'static str>,
     pub(super) layers: BTreeMap<DiffId, Vec<u8>>,
     pub(super) parts: BTreeMap<DiffId, Spooled>,
     pub(super) bases: BTreeMap<DiffId, Vec<u8>>,
@@ -78,6 +80,11 @@ impl Host {
     /// From now on it keeps images so.
     pub(crate) fn keeps(&self, keeps: Keeps) {
         self.state().keeps = keeps;
+    }
+
+    /// From now on there is no room to unpack these images, which Docker 28 says in the middle of a good answer.
+    pub(crate) fn cannot_unpack(&self, images: &[&'static str]) {
+        self.state().crowded = images.to_vec();
     }
 
     /// Somebody removes a layer.
@@ -191,7 +198,9 @@ impl Host {
                 state.images.insert(full, facts.clone());
             }
         }
-        Ok(())
+        let said = |name: &&str| format!("Error unpacking image {name}: mkdir: no space left on device");
+        let problems: Vec<String> = state.crowded.iter().map(said).collect();
+        if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Pushes against an engine in memory whose receivers fail.
 
 mod patches;
+mod room;
+mod several;
 mod stores;
 
 use std::collections::BTreeMap;
@@ -11,6 +13,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use toolbox_wire::ErrorKind;
 
 use super::super::event::Event;
+use super::patch::Errand;
+use super::shipment::{Form, PART, parts};
 use super::*;
 use crate::engine::fake::{FakeEngine, Fault};
 use crate::image::{Archive, Digest};
@@ -36,20 +40,29 @@ fn saved(name: &str, layers: &[&[u8]]) -> Archive<Vec<u8>> {
 }
 
 fn tarball(name: &str, layers: &[&[u8]]) -> Vec<u8> {
-    let diff_ids: Vec<Digest> = layers.iter().map(|layer| Digest::of(layer)).collect();
-    let config = json!({ "os": "linux", "architecture": "amd64", "config": { "Cmd": [name] },
-        "rootfs": { "type": "layers", "diff_ids": diff_ids } });
-    let paths: Vec<String> = (0..layers.len()).map(|index| format!("{index}/layer.tar")).collect();
-    let manifest = json!([{ "Config": "config.json", "RepoTags": [name], "Layers": paths }]);
+    tarball_of(&[(name, layers)])
+}
+
+/// A saved tarball of these images, each with its layers.
+fn tarball_of(images: &[(&str, &[&[u8]])]) -> Vec<u8> {
     let mut tarball = tar::Builder::new(Vec::new());
     let mut add = |path: &str, content: &[u8]| {
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
         tarball.append_data(&mut header, path, content).unwrap();
     };
-    layers.iter().zip(&paths).for_each(|(layer, path)| add(path, layer));
-    add("config.json", config.to_string().as_bytes());
-    add("manifest.json", manifest.to_string().as_bytes());
+    let mut manifest = Vec::new();
+    for (number, (name, layers)) in images.iter().enumerate() {
+        let diff_ids: Vec<Digest> = layers.iter().map(|layer| Digest::of(layer)).collect();
+        let config = json!({ "os": "linux", "architecture": "amd64", "config": { "Cmd": [name] },
+            "rootfs": { "type": "layers", "diff_ids": diff_ids } });
+        let paths: Vec<String> = (0..layers.len()).map(|index| format!("{number}.{index}/layer.tar")).collect();
+        layers.iter().zip(&paths).for_each(|(layer, path)| add(path, layer));
+        let path = format!("config{number}.json");
+        add(&path, config.to_string().as_bytes());
+        manifest.push(json!({ "Config": path, "RepoTags": [name], "Layers": paths }));
+    }
+    add("manifest.json", json!(manifest).to_string().as_bytes());
     tarball.into_inner().unwrap()
 }
 
@@ -63,6 +76,10 @@ struct Near<'a>(&'a FakeEngine);
 impl Route for Near<'_> {
     async fn socket(&self) -> Option<Socket> {
         Some(Socket { path: "/var/run/docker.sock".into(), group: 999 })
+    }
+
+    async fn free(&self) -> Option<u64> {
+        Some(300_000)
     }
 
     async fn exec(&self, _: usize, container: &str, command: &[String]) -> Result<ExecStream, EngineError> {
@@ -103,7 +120,7 @@ impl World {
         let held = BTreeMap::from([(self.name.clone(), self.held)]);
         let (shipment, images, ours) = (&self.shipment, &self.images, &self.ours);
         let sending = Push { shipment, held: &held, helper, images, ours };
-        push(&self.engine, &Near(&self.engine), &sending, &self.events).await
+        push(&self.engine, &Near(&self.engine), &sending, &self.events).await.map_err(|unsent| unsent.error)
     }
 
     fn notes(&mut self) -> String {
@@ -197,6 +214,26 @@ async fn a_receiver_that_may_not_work_is_no_hindrance() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_is_left_out_where_there_is_no_room_for_its_spool_too() {
+    let layer = noise(13, 6 << 20);
+    let world = || World::new(vec![layer.clone()]);
+    for (free, streams) in [(18 << 20, 0), ((18 << 20) - 1, 1)] {
+        let mut world = world();
+        world.engine.host.break_with(vec![Fault::Free(free)]);
+        world.push().await.unwrap();
+        assert_eq!(world.streams(), streams);
+        assert_eq!(world.notes().contains("it would need 18.9 MB on the disk at once, 18.9 MB are free"), streams == 1);
+    }
+    // What is there already needs no more room.
+    let world = world();
+    world.engine.host.break_with(vec![Fault::GoneAt(5)]);
+    world.push().await.unwrap_err();
+    world.engine.host.break_with(vec![Fault::Free(16 << 20)]);
+    world.push().await.unwrap();
+    assert_eq!(world.streams(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_and_an_engine_that_refuses_are_told() {
     for (request, kind, what) in
         [("put", ErrorKind::Space, "keeping what has arrived"), ("load", ErrorKind::Engine, "loading images")]
@@ -205,6 +242,8 @@ async fn a_full_disk_and_an_engine_that_refuses_are_told() {
         world.engine.host.break_with(vec![Fault::Refuses(request, kind)]);
         let error = world.push().await.unwrap_err();
         assert!(error.to_string().starts_with(what), "{error}");
+        let numbers = "need 6.9 MB on the host's disk, 300.0 kB are free now";
+        assert_eq!(error.to_string().contains(numbers), kind == ErrorKind::Space, "{error}");
         assert_eq!((world.streams(), world.engine.containers()), (0, vec![]));
     }
 }
@@ -262,4 +301,21 @@ async fn many_hosts_share_what_was_compressed() {
     }
     // Three parts of the layer.
     assert_eq!(shared.compressed(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_for_a_slow_line_are_smaller() {
+    let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+    let shipment = shipment("shop:1", &[&program[..9 << 20]]);
+    let layer = image(&shipment, &"shop:1".parse().unwrap()).unwrap().layers[0];
+    let errand = Errand::of(parts(&layer, 0, PART).next().unwrap());
+    for form in [Form::Gzip, Form::Zstd] {
+        let mut lengths = Vec::new();
+        for line in [1e12, 1e4] {
+            let claim = shipment.claim(&shipment.share(), &errand, form).await.unwrap();
+            let packed = shipment.fulfil(claim, errand.clone(), form, Some(line)).await.unwrap();
+            lengths.push(packed[0].bytes.len());
+        }
+        assert!(lengths[1] < lengths[0], "{form:?}: {lengths:?}");
+    }
 }
