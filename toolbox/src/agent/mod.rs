@@ -55,6 +55,7 @@ pub use certificate::{Certificate, CertificateError};
 pub use keyfile::certificate::{CertificateFileError, certificate_beside};
 pub use keyfile::load::{
     Ask, LoadError, Loaded, LoadedKey, PASSPHRASE_FILE_VARIABLE, Passphrases, Which, load, passphrase_file,
+    password_file,
 };
 pub use keyfile::secret_file::SecretFileError;
 pub use keyfile::source::{KEY_VARIABLE, KeySource, SourceError};

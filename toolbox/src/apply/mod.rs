@@ -5,6 +5,7 @@
 //! nothing is printed here. Absent on purpose: comparing (`plan`) and showing (`ui`).
 
 mod containers;
+mod dial;
 mod event;
 mod lock;
 mod ours;

@@ -39,7 +39,8 @@ impl Route for HostRoute<'_> {
     async fn socket(&self) -> Option<Socket> {
         let path = self.session.open_socket()?;
         let asked = self.session.exec(&format!("stat -L -c %g {}", quote(path))).await.ok()?;
-        let group = asked.stdout_text().parse().ok().filter(|_| asked.success())?;
+        // A noisy login script may have written before it.
+        let group = asked.stdout_text().lines().last()?.parse().ok().filter(|_| asked.success())?;
         Some(Socket { path: path.to_owned(), group })
     }
 

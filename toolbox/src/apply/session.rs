@@ -1,20 +1,20 @@
 //! One host: its SSH connections, what it is, and its engine.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
 use crate::bootstrap::{
-    Access, InstallError, ProbeError, SystemFacts, Unusable, free_bytes, install_engine, probe, start_engine,
+    Access, Become, InstallError, ProbeError, SystemFacts, Unusable, free_bytes, install_engine, probe, start_engine,
 };
-use crate::engine::{Dialer, Docker, EngineError, EngineStream};
+use crate::engine::{Docker, EngineError};
 use crate::plan::{Action, Cause, HostFacts};
 use crate::ssh::{AgentDialer, ChannelStream, Connection, Output, SshError, Target};
 use crate::state::{EngineState, Scope};
 
+use super::dial::dialer;
 use super::event::{Events, What};
 use super::ours::Ours;
 
@@ -67,6 +67,7 @@ impl SessionError {
 pub struct HostSession {
     target: Target,
     socket: String,
+    given: Become,
     agent: AgentDialer,
     control: Connection,
     bulk: Arc<OnceCell<Connection>>,
@@ -79,14 +80,15 @@ pub struct HostSession {
 }
 
 impl HostSession {
-    /// Logs in and connects to the engine where it runs; else asks what the host is. With a `scope` the engine is asked
-    /// at once for what [`HostSession::observe`] will want of it.
+    /// Logs in and connects to the engine where it runs; else asks what the host is, and becomes root by what is `given`
+    /// where that takes a password. With a `scope` the engine is asked at once for what [`HostSession::observe`] will want
+    /// of it.
     ///
     /// # Errors
     /// [`SessionError`].
     pub async fn open(
         mut target: Target,
-        socket: &str,
+        (socket, given): (&str, Become),
         agent: AgentDialer,
         events: Events,
         ours: Arc<Ours>,
@@ -100,7 +102,7 @@ impl HostSession {
             // The next connection does not guess again.
             target.identities.insert(0, control.identity().clone());
             let (bulk, facts) = Default::default();
-            let mut session = Self { target, socket, agent, control, bulk, facts, engine: None, events, ours };
+            let mut session = Self { target, socket, given, agent, control, bulk, facts, engine: None, events, ours };
             session.engine = session.find_engine(scope).await?;
             Ok(session)
         };
@@ -130,7 +132,7 @@ impl HostSession {
             0 => self.bulk.get_or_try_init(open).await?.clone(),
             _ => open().await?,
         };
-        let dialer = dialer(*access, self.socket.clone(), move || {
+        let dialer = dialer(access.clone(), self.socket.clone(), move || {
             let connection = connection.clone();
             async move { Ok(connection) }
         });
@@ -188,7 +190,16 @@ impl HostSession {
 
     /// What the host is; asked for once.
     async fn facts(&self) -> Result<&SystemFacts, ProbeError> {
-        self.facts.get_or_try_init(|| probe(&self.control, &self.socket)).await
+        self.facts.get_or_try_init(|| self.ask()).await
+    }
+
+    /// A password is tried only where the host cannot be worked on without it.
+    async fn ask(&self) -> Result<SystemFacts, ProbeError> {
+        let mut facts = probe(&self.control, &self.socket).await?;
+        if !facts.socket_writable || facts.dockerd && !facts.dockerd_running {
+            facts.escalate(&self.control, &self.given).await?;
+        }
+        Ok(facts)
     }
 
     /// Free bytes where the engine keeps, or will keep, its data; `None` where the host does not say.
@@ -245,8 +256,9 @@ impl HostSession {
 
     async fn wait_for_engine(&self) -> Result<(SystemFacts, (Docker, Access)), SessionError> {
         let deadline = tokio::time::Instant::now() + ENGINE_START;
+        let rights = self.facts().await?.rights.clone();
         loop {
-            let facts = probe(&self.control, &self.socket).await?;
+            let facts = SystemFacts { rights: rights.clone(), ..probe(&self.control, &self.socket).await? };
             let reason = match facts.access()? {
                 Some(access) => match self.reach_engine(&facts, access).await {
                     Ok(engine) => return Ok((facts, engine)),
@@ -270,7 +282,7 @@ impl HostSession {
         let facts = self.facts().await?;
         let reached = match facts.access()? {
             Some(Access::Socket) => self.detour(facts, first).await,
-            Some(access) => self.try_engine(access, scope).await.map(|engine| (engine, access)),
+            Some(access) => self.try_engine(access.clone(), scope).await.map(|engine| (engine, access)),
             None => return Ok(None),
         };
         match reached {
@@ -281,7 +293,7 @@ impl HostSession {
     }
 
     async fn reach_engine(&self, facts: &SystemFacts, access: Access) -> Result<(Docker, Access), EngineError> {
-        match self.try_engine(access, None).await {
+        match self.try_engine(access.clone(), None).await {
             Err(first) if access == Access::Socket => self.detour(facts, first).await,
             other => other.map(|engine| (engine, access)),
         }
@@ -292,8 +304,8 @@ impl HostSession {
         if !facts.docker_cli {
             return Err(first);
         }
-        let detour = Access::DialStdio { sudo: false };
-        match self.try_engine(detour, None).await {
+        let detour = Access::DialStdio(None);
+        match self.try_engine(detour.clone(), None).await {
             Ok(engine) => {
                 self.events.send(What::Note(format!("{first}; using docker system dial-stdio instead")));
                 Ok((engine, detour))
@@ -304,7 +316,7 @@ impl HostSession {
 
     async fn try_engine(&self, access: Access, scope: Option<&Scope<'_>>) -> Result<Docker, EngineError> {
         let control = self.control.clone();
-        let control = dialer(access, self.socket.clone(), move || {
+        let control = dialer(access.clone(), self.socket.clone(), move || {
             let connection = control.clone();
             async move { Ok(connection) }
         });
@@ -321,30 +333,4 @@ impl HostSession {
             None => Docker::connect(control, bulk).await,
         }
     }
-}
-
-/// Streams to the engine through whatever connection `connect` gives.
-fn dialer<F, C>(access: Access, socket: String, connect: F) -> Dialer
-where
-    F: Fn() -> C + Send + Sync + 'static,
-    C: Future<Output = Result<Connection, SshError>> + Send + 'static,
-{
-    let connect = Arc::new(connect);
-    Arc::new(move || {
-        let (connect, socket) = (Arc::clone(&connect), socket.clone());
-        Box::pin(async move {
-            let connection = connect().await.map_err(io::Error::other)?;
-            let stream = match access {
-                Access::Socket => connection.streamlocal(&socket).await,
-                Access::DialStdio { sudo } => connection.exec_stream(&dial_stdio(&socket, sudo)).await,
-            };
-            Ok(Box::new(stream.map_err(io::Error::other)?) as Box<dyn EngineStream>)
-        })
-    })
-}
-
-fn dial_stdio(socket: &str, sudo: bool) -> String {
-    let host = crate::ssh::quote(&format!("unix://{socket}"));
-    let become_root = if sudo { "sudo -n " } else { "" };
-    format!("{become_root}docker --host {host} system dial-stdio")
 }

@@ -5,12 +5,16 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::ssh::quote;
 
+use super::root::{NoRoot, PATHS, Rights, Root, Why};
+
 /// Every fact stands on a line of its own behind this mark, so that banners and noisy login scripts do no harm.
 const MARK: &str = "toolbox-fact ";
 
 /// A script for any POSIX shell. It changes nothing.
 const SCRIPT: &str = r#"
-LC_ALL=C; PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export LC_ALL PATH
+LC_ALL=C; export LC_ALL
+# A login script may have left a line without an end.
+echo
 fact() { printf 'toolbox-fact %s=%s\n' "$1" "$2"; }
 fact uid "$(id -u)"
 fact user "$(id -un)"
@@ -25,7 +29,13 @@ done 2>/dev/null
 [ -S "$socket" ] && fact socket yes
 [ -w "$socket" ] && fact socket_writable yes
 [ -d /run/systemd/system ] && fact systemd yes
-[ "$(id -u)" = 0 ] || { sudo -n true >/dev/null 2>&1 && fact sudo yes; }
+if [ "$(id -u)" != 0 ]; then
+  if ! command -v sudo >/dev/null 2>&1; then :
+  elif words=$(sudo -n true 2>&1); then fact sudo yes
+  else fact sudo_says "$(printf '%s\n' "$words" | tail -n 1)"
+  fi
+  command -v doas >/dev/null 2>&1 && doas -n true >/dev/null 2>&1 && fact doas yes
+fi
 for dir in /var/lib/docker /var/lib; do
   [ -d "$dir" ] && { fact df "$(df -Pk "$dir" 2>/dev/null | tail -n 1)"; break; }
 done
@@ -39,7 +49,7 @@ exit 0
 
 /// The script with the engine's socket filled in.
 pub(super) fn script(socket: &str) -> String {
-    format!("socket={}\n{SCRIPT}", quote(socket))
+    format!("socket={}\n{PATHS}{SCRIPT}", quote(socket))
 }
 
 /// What a host is.
@@ -49,8 +59,8 @@ pub struct SystemFacts {
     pub user: String,
     /// The login user is root.
     pub is_root: bool,
-    /// `sudo -n` works without a password.
-    pub sudo: bool,
+    /// How the login user becomes root; see [`SystemFacts::escalate`].
+    pub rights: Rights,
     /// `ID` of os-release, such as `debian`.
     pub os: String,
     /// `PRETTY_NAME` of os-release.
@@ -78,33 +88,34 @@ pub struct SystemFacts {
 }
 
 /// How the engine's socket is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {
     /// By a forwarded Unix socket.
     Socket,
-    /// By `docker system dial-stdio`, with sudo where told.
-    DialStdio {
-        /// Through `sudo -n`.
-        sudo: bool,
-    },
+    /// By `docker system dial-stdio`; as the login user where there is nobody to become.
+    DialStdio(Option<Root>),
 }
 
 /// Why the login user can do nothing here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
     /// The engine runs and the login user may not use it.
-    #[error("user {user} may not use the container engine and cannot become root by sudo without a password")]
+    #[error("user {user} may not use the container engine and {why}")]
     NoRightsOnEngine {
         /// The login user.
         user: String,
+        /// Why it does not become root.
+        why: NoRoot,
     },
     /// The engine must be installed or started, which takes root.
-    #[error("the container engine is {state} and user {user} cannot become root by sudo without a password")]
+    #[error("the container engine is {state} and user {user} {why}")]
     CannotInstall {
         /// The login user.
         user: String,
         /// `not installed` or `not running`.
         state: &'static str,
+        /// Why it does not become root.
+        why: NoRoot,
     },
     /// The login runs no commands.
     #[error("the login gives no shell: it answered {said:?}")]
@@ -112,8 +123,8 @@ pub enum Unusable {
         /// The first line of what it wrote.
         said: String,
     },
-    /// sudo works and there is no command line to carry the connection.
-    #[error("user {user} may use the engine only by sudo, which needs the docker command line on the host")]
+    /// Root may use the engine and there is no command line to carry the connection.
+    #[error("user {user} may use the engine only as root, which needs the docker command line on the host")]
     NoCommandLine {
         /// The login user.
         user: String,
@@ -124,12 +135,11 @@ impl Unusable {
     /// The next step.
     pub fn hint(&self) -> String {
         match self {
-            Self::NoRightsOnEngine { user } => format!(
-                "log in as root, or on the host, as root: usermod -aG docker {user} (members of docker are as good as root)"
+            Self::NoRightsOnEngine { user, why } => format!(
+                "{}; or on the host, as root: usermod -aG docker {user} (members of docker are as good as root)",
+                why.hint(user)
             ),
-            Self::CannotInstall { user, .. } => format!(
-                "log in as root, or allow sudo on the host: echo '{user} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/{user}"
-            ),
+            Self::CannotInstall { user, why, .. } => why.hint(user),
             Self::NoShell { .. } => {
                 "log in as a user with a shell that runs commands (no ForceCommand, no nologin)".into()
             }
@@ -146,11 +156,18 @@ impl SystemFacts {
         let pairs: Vec<(&str, &str)> = output.lines().filter_map(|l| l.strip_prefix(MARK)?.split_once('=')).collect();
         let single: BTreeMap<&str, &str> = pairs.iter().copied().collect();
         let text = |name: &str| single.get(name).copied().unwrap_or_default().to_owned();
+        let is_root = single.get("uid") == Some(&"0");
+        let rights = match (is_root, single.get("sudo_says")) {
+            (true, _) => Rights::Root(Root::Login),
+            _ if single.contains_key("sudo") => Rights::Root(Root::Sudo),
+            _ if single.contains_key("doas") => Rights::Root(Root::Doas),
+            (_, says) => Rights::None(NoRoot::by_sudo(says.map_or(Why::Missing, |says| Why::of(says)))),
+        };
         let listening = pairs.iter().filter(|(name, _)| *name == "listen").filter_map(|(_, a)| listener(a));
         Self {
             user: text("user"),
-            is_root: single.get("uid") == Some(&"0"),
-            sudo: single.contains_key("sudo"),
+            is_root,
+            rights,
             os: text("os"),
             os_name: text("os_name"),
             machine: text("machine"),
@@ -168,7 +185,7 @@ impl SystemFacts {
 
     /// The login user can run commands as root.
     pub fn can_become_root(&self) -> bool {
-        self.is_root || self.sudo
+        matches!(self.rights, Rights::Root(_))
     }
 
     /// How to reach the engine: `Ok(None)` where it has to be installed or started first.
@@ -180,17 +197,16 @@ impl SystemFacts {
         if self.socket_writable {
             return Ok(Some(Access::Socket));
         }
-        if self.socket {
-            return match (self.sudo, self.docker_cli) {
-                (true, true) => Ok(Some(Access::DialStdio { sudo: true })),
-                (true, false) => Err(Unusable::NoCommandLine { user }),
-                (false, _) => Err(Unusable::NoRightsOnEngine { user }),
-            };
+        match &self.rights {
+            Rights::Root(root) if self.socket && self.docker_cli => Ok(Some(Access::DialStdio(Some(root.clone())))),
+            Rights::Root(_) if self.socket => Err(Unusable::NoCommandLine { user }),
+            Rights::Root(_) => Ok(None),
+            Rights::None(why) if self.socket => Err(Unusable::NoRightsOnEngine { user, why: why.clone() }),
+            Rights::None(why) => {
+                let state = if self.dockerd { "not running" } else { "not installed" };
+                Err(Unusable::CannotInstall { user, state, why: why.clone() })
+            }
         }
-        if self.can_become_root() {
-            return Ok(None);
-        }
-        Err(Unusable::CannotInstall { user, state: if self.dockerd { "not running" } else { "not installed" } })
     }
 }
 

@@ -31,16 +31,41 @@ fn listeners_are_read_with_their_addresses() {
 fn access_follows_the_rights_of_the_login_user() {
     use Access::{DialStdio, Socket};
     let user = || "ann".to_owned();
+    let none = |why| NoRoot::by_sudo(why);
+    let cannot_install = |state, why| Err(Unusable::CannotInstall { user: user(), state, why: NoRoot::by_sudo(why) });
     for (lines, expected) in [
         ("user=ann uid=7 socket=yes socket_writable=yes", Ok(Some(Socket))),
-        ("user=ann uid=7 socket=yes sudo=yes docker=yes", Ok(Some(DialStdio { sudo: true }))),
+        ("user=ann uid=7 socket=yes sudo=yes docker=yes", Ok(Some(DialStdio(Some(Root::Sudo))))),
+        ("user=ann uid=7 socket=yes doas=yes docker=yes", Ok(Some(DialStdio(Some(Root::Doas))))),
         ("user=ann uid=7 socket=yes sudo=yes", Err(Unusable::NoCommandLine { user: user() })),
-        ("user=ann uid=7 socket=yes docker=yes", Err(Unusable::NoRightsOnEngine { user: user() })),
+        (
+            "user=ann uid=7 socket=yes docker=yes",
+            Err(Unusable::NoRightsOnEngine { user: user(), why: none(Why::Missing) }),
+        ),
         ("user=ann uid=7 sudo=yes", Ok(None)),
-        ("user=ann uid=7", Err(Unusable::CannotInstall { user: user(), state: "not installed" })),
-        ("user=ann uid=7 dockerd=yes", Err(Unusable::CannotInstall { user: user(), state: "not running" })),
+        ("user=ann uid=7", cannot_install("not installed", Why::Missing)),
+        ("user=ann uid=7 dockerd=yes", cannot_install("not running", Why::Missing)),
     ] {
         assert_eq!(facts(lines).access(), expected, "{lines}");
+    }
+}
+
+#[test]
+fn what_keeps_sudo_from_working_is_told_with_the_way_out() {
+    for (said, error, hint) in [
+        ("sudo: a password is required", "it asks for a password, and none was given", "-K"),
+        ("sudo: sorry, you must have a tty to run sudo", "requiretty", "Defaults:ann !requiretty"),
+        ("sudo: x is broken", "it says \"sudo: x is broken\"", "sudo -k true"),
+    ] {
+        let said = format!("{MARK}user=ann\n{MARK}uid=7\n{MARK}socket=yes\n{MARK}sudo_says={said}\n");
+        let unusable = SystemFacts::parse(&said).access().unwrap_err();
+        let shown = unusable.to_string();
+        assert!(
+            shown.starts_with("user ann may not use the container engine and cannot become root by sudo: "),
+            "{shown}"
+        );
+        assert!(shown.contains(error) && unusable.hint().contains(hint), "{shown}: {}", unusable.hint());
+        assert!(unusable.hint().contains("usermod -aG docker ann"), "{}", unusable.hint());
     }
 }
 

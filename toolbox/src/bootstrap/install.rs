@@ -1,8 +1,8 @@
 //! Installing and starting the engine with the host's own means.
 
-use crate::ssh::{Connection, OutputStream, SshError};
+use crate::ssh::{Connection, OutputStream};
 
-use super::SystemFacts;
+use super::{RootError, SystemFacts};
 
 /// Lines of output kept for an error.
 const TAIL: usize = 12;
@@ -43,9 +43,9 @@ fi
 /// Why the engine could not be made ready.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
-    /// The connection.
+    /// The connection, or the rights.
     #[error(transparent)]
-    Ssh(#[from] SshError),
+    Root(#[from] RootError),
     /// No adapter for this family.
     #[error("Docker is not installed and {os_name} has no apt-get: only Debian and its kin are set up automatically")]
     UnknownFamily {
@@ -68,7 +68,7 @@ impl InstallError {
     /// The next step.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Ssh(error) => error.hint(),
+            Self::Root(error) => error.hint(),
             Self::UnknownFamily { .. } => {
                 Some("install Docker on the host with its own package manager and deploy again".into())
             }
@@ -117,7 +117,6 @@ async fn run(
     script: &str,
     mut on_line: impl FnMut(&str) + Send,
 ) -> Result<(), InstallError> {
-    let shell = if facts.is_root { "sh -s" } else { "sudo -n sh -s" };
     let mut tail: Vec<String> = Vec::new();
     let keep = |_: OutputStream, line: &str| {
         on_line(line);
@@ -126,7 +125,7 @@ async fn run(
             tail.remove(0);
         }
     };
-    match connection.exec_lines(shell, script.as_bytes(), keep).await? {
+    match facts.run_as_root(connection, script, keep).await? {
         0 => Ok(()),
         status => Err(InstallError::Failed { what, status, tail: tail.join("\n") }),
     }

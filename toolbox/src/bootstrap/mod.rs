@@ -6,9 +6,11 @@
 
 mod facts;
 mod install;
+mod root;
 
 pub use facts::{Access, SystemFacts, Unusable};
 pub use install::{InstallError, install_engine, start_engine};
+pub use root::{Become, NoRoot, Rights, Root, RootError, Why, dial_stdio};
 
 use std::time::Duration;
 
@@ -46,7 +48,7 @@ impl ProbeError {
     }
 }
 
-/// Asks the host what it is; `socket` is the engine's socket there.
+/// Asks the host what it is; `socket` is the engine's socket there. No password is tried: see [`SystemFacts::escalate`].
 ///
 /// # Errors
 /// [`ProbeError`].

@@ -98,6 +98,8 @@ pub(super) struct Common {
     pub(super) no_upstream: bool,
     #[command(flatten)]
     pub(super) ssh: super::ways::SshArguments,
+    #[command(flatten)]
+    pub(super) rights: super::rights::RightsArguments,
 }
 
 /// Arguments of `deploy`.

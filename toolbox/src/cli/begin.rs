@@ -14,7 +14,7 @@ use super::args::Common;
 use super::context::Context;
 use super::failure::Failures;
 use super::keys::Keys;
-use super::{interrupt, keys};
+use super::{interrupt, keys, rights};
 
 /// What a verb works with. [`Begun::end`] it when every session is closed: the view waits for the last event.
 pub(super) struct Begun {
@@ -56,6 +56,7 @@ pub(super) async fn begin_with(
     let keys = keys::gather(common, key, &context, &ui);
     let Keys { agent: dialer, named } = interrupt::or_interrupted(&interrupted, keys).await?;
     context.name_keys(named);
+    context.become_by(interrupt::or_interrupted(&interrupted, rights::password(&common.rights)).await?);
     if let Some(unlocked) = agent::unlocked() {
         ui.say(&format!("warning: {unlocked}; {}", unlocked.hint()));
     }

@@ -9,7 +9,6 @@ use crate::plan::HostFacts;
 use crate::state::Scope;
 
 use super::begin::Begun;
-use super::context::Context;
 use super::failure::{Failure, Failures};
 
 /// A host and what was seen on it.
@@ -36,8 +35,8 @@ pub(super) async fn connect_for<'a>(begun: &Begun, scope: impl Fn(&str) -> Scope
     let (context, scope) = (&begun.context, &scope);
     let sessions = context.hosts.iter().map(|host| async move {
         let (events, ours) = (Events::new(&host.name, begun.events.clone()), Arc::clone(&begun.ours));
-        let (target, socket, scope) = (context.target(host), Context::socket(host), scope(&host.name));
-        let opened = HostSession::open(target, socket, begun.agent.clone(), events, ours, Some(&scope)).await;
+        let (target, engine, scope) = (context.target(host), context.engine(host), scope(&host.name));
+        let opened = HostSession::open(target, engine, begun.agent.clone(), events, ours, Some(&scope)).await;
         let failed = |e: SessionError| (host.name.clone(), Failure::of(&e, e.hint()).on(&host.name));
         let session = opened.map_err(failed)?;
         let facts = session.observe(&scope).await.map_err(failed)?;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::bootstrap::Become;
 use crate::compose::{self, LoadRequest, Project};
-use crate::inventory::{Host, Inventory};
+use crate::inventory::{Host, Inventory, Password};
 use crate::ssh::Target;
 use crate::ui::Ui;
 
@@ -29,6 +30,8 @@ pub(super) struct Context {
     pub(super) ways: Ways,
     /// The keys that the inventory and ssh_config name.
     named: Named,
+    /// For hosts of which the inventory has none.
+    become_password: Option<Password>,
 }
 
 impl Context {
@@ -41,7 +44,7 @@ impl Context {
             (Ok(project), Ok((hosts, inventory))) => {
                 let ways = Ways::read(common, &hosts, &inventory).map_err(Failures::configuration)?;
                 let placed = place(&project, &inventory, &hosts).map_err(Failures::configuration)?;
-                Ok(Self { project, hosts, placed, inventory, ways, named: Named::default() })
+                Ok(Self { project, hosts, placed, inventory, ways, named: Named::default(), become_password: None })
             }
             (project, hosts) => {
                 let lists = [project.err().unwrap_or_default(), hosts.err().unwrap_or_default()];
@@ -58,7 +61,15 @@ impl Context {
         let (hosts, inventory) = hosts(common).map_err(Failures::configuration)?;
         let ways = Ways::read(common, &hosts, &inventory).map_err(Failures::configuration)?;
         let project = Project::empty("", common.project_directory.clone());
-        Ok(Self { project, hosts, placed: BTreeMap::new(), inventory, ways, named: Named::default() })
+        Ok(Self {
+            project,
+            hosts,
+            placed: BTreeMap::new(),
+            inventory,
+            ways,
+            named: Named::default(),
+            become_password: None,
+        })
     }
 
     /// Says what in the files is right and may not be meant.
@@ -75,6 +86,11 @@ impl Context {
         self.named = named;
     }
 
+    /// Takes in the password that makes logins root where the inventory names none.
+    pub(super) fn become_by(&mut self, password: Option<Password>) {
+        self.become_password = password;
+    }
+
     /// Where to log in on a host, and as whom.
     pub(super) fn target(&self, host: &Host) -> Target {
         self.ways.target(host, &self.named)
@@ -88,9 +104,11 @@ impl Context {
         names
     }
 
-    /// The engine's socket on a host.
-    pub(super) fn socket(host: &Host) -> &str {
-        host.socket.as_deref().unwrap_or(SOCKET)
+    /// The engine's socket on a host, and how its login becomes root.
+    pub(super) fn engine<'a>(&self, host: &'a Host) -> (&'a str, Become) {
+        let password = host.become_password.as_ref().or(self.become_password.as_ref());
+        let given = Become { method: host.become_method, password: password.cloned() };
+        (host.socket.as_deref().unwrap_or(SOCKET), given)
     }
 
     /// Each image that the project uses, with one service that uses it.

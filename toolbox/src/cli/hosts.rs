@@ -10,7 +10,6 @@ use crate::plan::is_in_charge;
 use crate::state::{ObservedContainer, Role};
 
 use super::begin::Begun;
-use super::context::Context;
 use super::failure::{Failure, Failures};
 use super::interrupt;
 
@@ -34,8 +33,8 @@ pub(super) async fn reach_all(begun: &Begun) -> Result<Vec<Reached>, Failures> {
     let context = &begun.context;
     let hosts = context.hosts.iter().map(async |host| {
         let events = Events::new(&host.name, begun.events.clone());
-        let (target, socket, ours) = (context.target(host), Context::socket(host), Arc::clone(&begun.ours));
-        let opened = HostSession::open(target, socket, begun.agent.clone(), events, ours, None);
+        let (target, engine, ours) = (context.target(host), context.engine(host), Arc::clone(&begun.ours));
+        let opened = HostSession::open(target, engine, begun.agent.clone(), events, ours, None);
         let session = opened.await.map_err(|e| Failure::of(&e, e.hint()).on(&host.name))?;
         let engine = session.engine().cloned().ok_or_else(|| no_engine(&host.name))?;
         let containers = engine.containers(&context.project.name).await;

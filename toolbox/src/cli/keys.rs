@@ -20,7 +20,7 @@ use super::args::Common;
 use super::context::Context;
 use super::failure::{Failure, Failures, configuration};
 
-mod ask;
+pub(super) mod ask;
 mod named;
 mod reading;
 

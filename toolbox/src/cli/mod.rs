@@ -29,6 +29,7 @@ mod prune;
 mod push;
 mod records;
 mod releases;
+mod rights;
 mod rollback;
 mod rollout;
 mod run;

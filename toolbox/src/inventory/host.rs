@@ -11,7 +11,7 @@ use super::draft::Variables;
 use super::rules::{is_password, refuse};
 use super::sources::is_vault;
 use super::values::{json_of, text_of};
-use super::{Host, Password, words};
+use super::{BecomeMethod, Host, Password, words};
 use crate::yaml::{self, Node, Sink, Value};
 
 /// Of several names of a variable that are set, Ansible takes the last.
@@ -31,6 +31,7 @@ pub(super) fn host(name: &str, variables: &Variables, sink: &Sink) -> Host {
         port: reader.read(&PORT, port).unwrap_or(22),
         user: reader.read(&USER, user),
         become_root: reader.flag("ansible_become"),
+        become_method: reader.become_method(),
         become_password: reader.become_password(),
         ssh_args: reader.ssh_args(),
         host_keys: reader.host_keys(),
@@ -83,6 +84,15 @@ impl<'a> Reader<'a> {
             return None;
         }
         Some(text)
+    }
+
+    /// What is none of them was refused before.
+    fn become_method(&self) -> BecomeMethod {
+        match self.read(&["ansible_become_method"], |text| Ok(text.to_ascii_lowercase())).as_deref() {
+            Some("su") => BecomeMethod::Su,
+            Some("doas") => BecomeMethod::Doas,
+            _ => BecomeMethod::Sudo,
+        }
     }
 
     fn become_password(&self) -> Option<Password> {

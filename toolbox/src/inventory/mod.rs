@@ -32,7 +32,7 @@ mod yaml_file;
 use thiserror::Error;
 
 pub use crate::yaml::{Problem, Problems};
-pub use model::{Host, Inventory, Password};
+pub use model::{BecomeMethod, Host, Inventory, Password};
 
 /// Why a command line's hosts make no sense.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

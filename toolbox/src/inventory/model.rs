@@ -36,9 +36,11 @@ pub struct Host {
     pub port: u16,
     /// The login user (`ansible_user`); `None` leaves it to the caller.
     pub user: Option<String>,
-    /// Become root by sudo (`ansible_become` with become_user root).
+    /// Whether to become root (`ansible_become` with become_user root).
     pub become_root: bool,
-    /// The password that sudo asks for (`ansible_become_password`).
+    /// By which program (`ansible_become_method`).
+    pub become_method: BecomeMethod,
+    /// The password that it asks for (`ansible_become_password`).
     #[serde(skip)]
     pub become_password: Option<Password>,
     /// Arguments of the ssh program, as words (`ansible_ssh_common_args`, then `ansible_ssh_extra_args`), unchecked.
@@ -56,6 +58,29 @@ pub struct Host {
     pub variables: BTreeMap<String, Json>,
 }
 
+/// The program that makes a login root.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BecomeMethod {
+    /// sudo(8), which asks for the login's own password.
+    #[default]
+    Sudo,
+    /// su(1), which asks for root's.
+    Su,
+    /// doas(1), which is used where it asks for none.
+    Doas,
+}
+
+impl fmt::Display for BecomeMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sudo => "sudo",
+            Self::Su => "su",
+            Self::Doas => "doas",
+        })
+    }
+}
+
 /// A password: overwritten when it is dropped, never shown, never serialised.
 #[derive(Clone)]
 pub struct Password(SecretString);
@@ -71,6 +96,18 @@ impl Password {
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
+    }
+
+    /// The same, still wrapped up.
+    #[must_use]
+    pub fn secret(&self) -> &SecretString {
+        &self.0
+    }
+}
+
+impl From<SecretString> for Password {
+    fn from(secret: SecretString) -> Self {
+        Self(secret)
     }
 }
 

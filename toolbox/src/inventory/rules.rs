@@ -7,23 +7,20 @@ use crate::yaml::{Sink, nearest};
 /// Our own variables.
 const OURS: [&str; 2] = ["toolbox_host_key", "toolbox_socket"];
 /// Variables that change how Ansible connects, and why toolbox does not follow them.
-const REFUSED: [(&str, &str); 12] = [
+const REFUSED: [(&str, &str); 9] = [
     ("ansible_become_exe", "another sudo program is not supported yet"),
     ("ansible_become_flags", "flags for sudo are not supported yet"),
-    ("ansible_become_pass", "sudo with a password is not supported yet; allow it without (NOPASSWD)"),
-    ("ansible_become_password", "sudo with a password is not supported yet; allow it without (NOPASSWD)"),
     ("ansible_password", "passwords are not supported yet; use a key"),
     ("ansible_ssh_args", "is not supported; write ansible_ssh_common_args"),
     ("ansible_ssh_executable", "toolbox has its own SSH client"),
     ("ansible_ssh_pass", "passwords are not supported yet; use a key"),
     ("ansible_ssh_password", "passwords are not supported yet; use a key"),
     ("ansible_ssh_proxy_command", "is not supported; write ansible_ssh_common_args: -o ProxyCommand=…"),
-    ("ansible_sudo_pass", "sudo with a password is not supported yet; allow it without (NOPASSWD)"),
     ("ansible_paramiko_proxy_command", "is not supported; write ansible_ssh_common_args: -o ProxyCommand=…"),
 ];
 /// Variables of which only some values can be followed.
 const LIMITED: [(&str, &[&str], &str); 5] = [
-    ("ansible_become_method", &["sudo"], "only sudo is supported"),
+    ("ansible_become_method", &["sudo", "su", "doas"], "only sudo, su and doas are supported"),
     ("ansible_become_user", &["root"], "only root is supported"),
     ("ansible_connection", &["ssh", "smart"], "only ssh is supported"),
     ("ansible_host_key_checking", &["true", "yes", "on"], "host keys are always checked"),

@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use indexmap::{IndexMap, IndexSet};
 
 use super::host::{is_address, is_user};
-use super::{Host, Inventory, InventoryError};
+use super::{BecomeMethod, Host, Inventory, InventoryError};
 
 impl Inventory {
     /// The inventory of one host, written as `[user@]address[:port]` or `ssh://[user@]address[:port]`; an IPv6
@@ -51,6 +51,7 @@ fn parse(spec: &str) -> Result<Host, &'static str> {
         port,
         user: user.map(str::to_owned),
         become_root: false,
+        become_method: BecomeMethod::default(),
         become_password: None,
         ssh_args: Vec::new(),
         host_keys: Vec::new(),

@@ -149,10 +149,6 @@ fn problems_name_their_place() {
             "1:53: all.vars.ansible_ssh_common_args: has a quote ' that is not closed",
         ),
         (
-            "all: {hosts: {a: {ansible_become_password: hidden}}}\n",
-            "1:44: all.hosts.a.ansible_become_password: sudo with a password is not supported yet; allow it without (NOPASSWD)",
-        ),
-        (
             "all: {hosts: {a: {ansible_port: [22]}}}\n",
             "1:33: all.hosts.a.ansible_port: must be a single value, not a list",
         ),
@@ -173,8 +169,8 @@ fn problems_name_their_place() {
             "1:39: all.hosts.a.ansible_connection: only ssh is supported",
         ),
         (
-            "all: {hosts: {a: {ansible_become_method: su}}}\n",
-            "1:42: all.hosts.a.ansible_become_method: only sudo is supported",
+            "all: {hosts: {a: {ansible_become_method: runas}}}\n",
+            "1:42: all.hosts.a.ansible_become_method: only sudo, su and doas are supported",
         ),
         (
             "all: {hosts: {a: {ansible_password: hidden}}}\n",
@@ -211,13 +207,22 @@ fn a_variable_that_is_set_twice_counts_the_last_time_and_is_named() {
 
 #[test]
 fn passwords_are_in_no_variable_and_in_no_debug_output() {
-    let text = "all: {hosts: {a: {ansible_become_password: hidden-word}}}\n";
-    let (sink, mut draft) = (Sink::default(), Draft::new());
-    sources::read_as(&mut draft, Path::new("i"), text, &sink);
-    let host = super::host::host("a", &draft.hosts["a"], &sink);
-    assert_eq!(host.become_password.as_ref().map(super::Password::expose), Some("hidden-word"));
-    let shown = format!("{host:?} {}", serde_json::to_string(&host).unwrap());
-    assert!(!shown.contains("hidden-word") && host.variables.is_empty(), "{shown}");
+    for name in ["ansible_become_password", "ansible_become_pass", "ansible_sudo_pass"] {
+        let inventory = inventory(&format!("all: {{hosts: {{a: {{{name}: hidden-word}}}}}}\n"));
+        let host = &inventory.hosts["a"];
+        assert_eq!(host.become_password.as_ref().map(super::Password::expose), Some("hidden-word"));
+        let shown = format!("{host:?} {}", serde_json::to_string(&host).unwrap());
+        assert!(!shown.contains("hidden-word") && host.variables.is_empty(), "{shown}");
+    }
+}
+
+#[test]
+fn root_may_be_become_by_sudo_su_and_doas() {
+    let inventory = inventory(
+        "all: {hosts: {a: , b: {ansible_become: true, ansible_become_method: su}, c: {ansible_become_method: DOAS}}}\n",
+    );
+    let methods: Vec<_> = inventory.hosts.values().map(|host| host.become_method.to_string()).collect();
+    assert_eq!(methods, ["sudo", "su", "doas"]);
 }
 
 #[test]

@@ -17,8 +17,9 @@ use super::config::{COMPRESSED, Chosen, PLAIN, config};
 use super::handler::{SessionError, SessionHandler, SessionNotes, describe};
 use super::host_key::HostKeyPolicy;
 use super::road::{self, Road};
+use super::room::Room;
 use super::tap::{Heard, Tap};
-use super::{AgentDialer, ChannelStream, SshError, Target, auth};
+use super::{AgentDialer, ChannelStream, SshError, Target, auth, busy};
 
 /// How long [`Connection::close`] waits for the end.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -26,7 +27,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// An authenticated connection to a host. Cheap to clone: all clones are one connection, which ends
 /// when the last of them and of their streams is gone, or with [`Connection::close`].
 #[derive(Clone)]
-pub struct Connection(Arc<Inner>);
+pub struct Connection(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     handle: Handle<SessionHandler>,
@@ -36,17 +37,19 @@ pub(super) struct Inner {
     identity: PublicKey,
     /// The connection that carries this one.
     _hop: Option<Connection>,
+    pub(super) room: Room,
 }
 
 /// What holds for the other side before anything is sent.
 struct Terms {
     policy: HostKeyPolicy,
     chosen: Chosen,
+    room: Room,
 }
 
 impl Terms {
     fn of(target: &Target) -> Result<Self, SshError> {
-        Ok(Self { policy: HostKeyPolicy::of(target)?, chosen: Chosen::of(target)? })
+        Ok(Self { policy: HostKeyPolicy::of(target)?, chosen: Chosen::of(target)?, room: Room::default() })
     }
 }
 
@@ -143,6 +146,16 @@ impl Connection {
             while over.changed().await.is_ok() {}
         };
         let _ = timeout(GOODBYE, end).await;
+        if let Some(next) = self.0.room.next() {
+            Box::pin(next.close()).await;
+        }
+    }
+
+    /// Whether the server allowed fewer sessions at a time than were wanted (`MaxSessions`), so that another connection
+    /// was opened for them.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.0.room.next().is_some()
     }
 
     /// The address as given in the target.
@@ -220,8 +233,12 @@ impl Connection {
     }
 
     pub(super) async fn establish(target: &Target, agent: &AgentDialer, overflow: Overflow) -> Result<Self, SshError> {
+        busy::until_let_in(|| Self::attempt(target, agent, overflow)).await
+    }
+
+    async fn attempt(target: &Target, agent: &AgentDialer, overflow: Overflow) -> Result<Self, SshError> {
         // Before anything is sent: what is wrong on this side must not depend on the host.
-        let terms = Terms::of(target)?;
+        let terms = Terms { room: Room::with(target, agent, overflow), ..Terms::of(target)? };
         let Road { stream, hop, command } = Road::open(target, agent, overflow).await?;
         match Self::introduce(stream, hop, terms, target, agent, overflow).await {
             Err(error) => Err(road::instead_of(command, error).await),
@@ -241,7 +258,7 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let notes = Arc::new(SessionNotes::default());
-        let Terms { policy, chosen } = terms;
+        let Terms { policy, chosen, room } = terms;
         let plain = matches!(overflow, Overflow::Wait) || !target.compression;
         let compression = if plain { PLAIN } else { COMPRESSED };
         let rsa = timeout(target.timeouts.auth, auth::may_use_rsa(agent)).await.unwrap_or(true);
@@ -257,7 +274,7 @@ impl Connection {
             seconds: target.timeouts.auth.as_secs(),
         })??;
         let peer = Arc::new(Peer { address: target.address.clone(), label: target.label(), notes });
-        Ok(Self(Arc::new(Inner { handle, peer, overflow, over, identity, _hop: hop })))
+        Ok(Self(Arc::new(Inner { handle, peer, overflow, over, identity, _hop: hop, room })))
     }
 }
 
@@ -303,6 +320,9 @@ pub(super) async fn shake_hands<H: Handler>(
         Ok(Err(SessionError::Verdict(verdict))) => Err(verdict),
         Ok(Err(SessionError::Russh(Error::NoCommonAlgo { kind, ours, theirs }))) => {
             Err(SshError::NoCommonAlgorithm { address, port, kind: kind_name(&kind), ours, theirs })
+        }
+        Ok(Err(_)) if !heard.is_ssh() && busy::may_be(&heard.first_line()) => {
+            Err(SshError::HungUp { address, port, said: heard.first_line(), times: 1 })
         }
         Ok(Err(_)) if !heard.is_ssh() => Err(not_ssh(address)),
         Ok(Err(SessionError::Russh(error))) => {

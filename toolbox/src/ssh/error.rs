@@ -61,6 +61,18 @@ pub enum SshError {
         /// The first bytes that it sent, readable; empty when it sent none.
         said: String,
     },
+    /// Who listens hung up at once, as an sshd does that has too many logins under way.
+    #[error("{address}:{port} hung up {} before it introduced itself: {}", Times(times), Said(said))]
+    HungUp {
+        /// The address as given.
+        address: String,
+        /// The port tried.
+        port: u16,
+        /// What it sent, readable; empty when it sent nothing.
+        said: String,
+        /// How often it did so.
+        times: u32,
+    },
     /// The server took too long between its banner and the end of the key exchange.
     #[error("the SSH handshake with {address}:{port} did not end within {seconds} s")]
     HandshakeTimedOut {
@@ -272,6 +284,18 @@ pub enum SshError {
         /// The limit for each of its two streams, in bytes.
         limit: usize,
     },
+}
+
+/// Says how often.
+struct Times<'a>(&'a u32);
+
+impl fmt::Display for Times<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => f.write_str("once"),
+            times => write!(f, "{times} times"),
+        }
+    }
 }
 
 /// Shows what a stranger said, or that it said nothing.

@@ -10,7 +10,7 @@ use russh::ChannelWriteHalf;
 use russh::client::Msg;
 
 use super::channel::{BUFFER, Event, Incoming};
-use super::connection::{Connection, Wanted};
+use super::connection::Connection;
 use super::{ChannelStream, SshError};
 
 /// How much of each stream [`Connection::exec`] is ready to hold, in bytes.
@@ -71,12 +71,14 @@ impl Connection {
     /// [`SshError::ChannelRefused`].
     pub async fn exec(&self, command: &str, stdin: &[u8]) -> Result<Output, SshError> {
         let (mut stdout, mut stderr) = (Capture::default(), Capture::default());
-        let status = self
-            .run(command, stdin, |stream, data| match stream {
+        let incoming = self.start(command).await?;
+        let exit = self
+            .follow(incoming, (command, stdin), Exit::Missing, |stream, data| match stream {
                 OutputStream::Stdout => stdout.add(data),
                 OutputStream::Stderr => stderr.add(data),
             })
             .await?;
+        let status = self.status(command, exit)?;
         if stdout.overflowed || stderr.overflowed {
             return Err(self.too_long(command, CAPTURE_LIMIT));
         }
@@ -92,15 +94,29 @@ impl Connection {
         &self,
         command: &str,
         stdin: &[u8],
+        on_line: impl FnMut(OutputStream, &str) + Send,
+    ) -> Result<u32, SshError> {
+        let incoming = self.start(command).await?;
+        self.lines(incoming, (command, stdin), (b"", Exit::Missing), on_line).await
+    }
+
+    /// Follows a command that was started, of which some of stdout and perhaps the end are known already.
+    pub(super) async fn lines(
+        &self,
+        incoming: Incoming,
+        (command, stdin): (&str, &[u8]),
+        (known, exit): (&[u8], Exit),
         mut on_line: impl FnMut(OutputStream, &str) + Send,
     ) -> Result<u32, SshError> {
         let (mut stdout, mut stderr) = (Lines::default(), Lines::default());
-        let status = self
-            .run(command, stdin, |stream, data| match stream {
+        stdout.add(known, |line| on_line(OutputStream::Stdout, line));
+        let exit = self
+            .follow(incoming, (command, stdin), exit, |stream, data| match stream {
                 OutputStream::Stdout => stdout.add(data, |line| on_line(stream, line)),
                 OutputStream::Stderr => stderr.add(data, |line| on_line(stream, line)),
             })
             .await?;
+        let status = self.status(command, exit)?;
         stdout.finish(|line| on_line(OutputStream::Stdout, line));
         stderr.finish(|line| on_line(OutputStream::Stderr, line));
         Ok(status)
@@ -116,8 +132,9 @@ impl Connection {
         Ok(ChannelStream::new(incoming, self.peer(), Some(command)))
     }
 
-    async fn start(&self, command: &str) -> Result<Incoming, SshError> {
-        let mut incoming = self.channel(Wanted::Session).await?;
+    /// Starts a command, on another connection where the server allows no further session on this one.
+    pub(super) async fn start(&self, command: &str) -> Result<Incoming, SshError> {
+        let mut incoming = self.session().await?;
         let asked = incoming.writing().exec(true, command).await;
         if asked.is_err() {
             return Err(self.peer().lost());
@@ -138,19 +155,19 @@ impl Connection {
         }
     }
 
-    /// Runs a command, handing its output out as it comes, and returns its status.
-    async fn run(
+    /// Hands a command's output out as it comes, and says how it ended.
+    async fn follow(
         &self,
-        command: &str,
-        stdin: &[u8],
+        mut incoming: Incoming,
+        (command, stdin): (&str, &[u8]),
+        mut exit: Exit,
         mut on_data: impl FnMut(OutputStream, &[u8]) + Send,
-    ) -> Result<u32, SshError> {
-        let mut incoming = self.start(command).await?;
+    ) -> Result<Exit, SshError> {
         // A command that does not read all of its input is no failure: its status tells. What is
         // still unsent then is dropped together with this future.
         let feeding = feed(incoming.writing(), Bytes::copy_from_slice(stdin));
         tokio::pin!(feeding);
-        let (mut fed, mut exit) = (false, Exit::Missing);
+        let mut fed = false;
         loop {
             let event = tokio::select! {
                 event = incoming.next() => event,
@@ -165,7 +182,7 @@ impl Connection {
                 Some(Event::Exit(status)) => exit = Exit::Status(status),
                 Some(Event::Signal(signal)) => exit = Exit::Signal(signal),
                 Some(Event::Eof | Event::Reply(_)) => {}
-                Some(Event::Closed) => return self.status(command, exit),
+                Some(Event::Closed) => return Ok(exit),
                 Some(Event::Overflowed) => return Err(self.too_long(command, BUFFER)),
                 None => return Err(self.peer().lost()),
             }
@@ -193,7 +210,9 @@ async fn feed(writing: Arc<ChannelWriteHalf<Msg>>, stdin: Bytes) {
 }
 
 /// How a command ended, as far as the server said.
-enum Exit {
+#[derive(Default)]
+pub(super) enum Exit {
+    #[default]
     Missing,
     Status(u32),
     Signal(String),

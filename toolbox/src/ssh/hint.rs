@@ -18,8 +18,14 @@ impl SshError {
             Self::TimedOut { address, .. } | Self::Unreachable { address, .. } => {
                 format!("is the host up, and does a firewall drop the packets? try: ping {}", quote(address))
             }
-            Self::NotSsh { said, .. } if said.is_empty() || said.contains("MaxStartups") => {
+            Self::HungUp { said, .. } if said.is_empty() => {
                 "check ansible_port in inventory.yaml; a busy sshd hangs up too (MaxStartups): wait and try again".to_owned()
+            }
+            Self::HungUp { .. } => "too many logins are under way there, or too many have failed: wait and try again, or allow more; \
+                 on the host: sshd -T | grep -i -e maxstartups -e persource"
+                .to_owned(),
+            Self::NotSsh { said, .. } if said.is_empty() => {
+                "check ansible_port in inventory.yaml; or the host is too busy to answer: wait and try again".to_owned()
             }
             Self::NotSsh { .. } => "check ansible_host and ansible_port in inventory.yaml".to_owned(),
             Self::NoCommonAlgorithm { .. } => {
@@ -150,7 +156,7 @@ impl AuthRefusal {
 
 fn channel_hint(what: &str) -> String {
     match what {
-        "a session" => "sshd may limit sessions (MaxSessions); on the host: sshd -T | grep -i maxsessions",
+        "a session" => "sshd allows no sessions (MaxSessions 0), or too few; on the host: sshd -T | grep -i maxsessions",
         socket if socket.starts_with("the socket") => {
             "on the host: ls -l on that path (is it there, may the user open it?); sshd -T | grep -i allowstreamlocalforwarding"
         }

@@ -8,11 +8,12 @@
 //! One unread channel stalls a whole russh session, so every channel made here is drained by a task
 //! of its own into a bounded buffer (see [`ChannelStream`] for what happens when it is full).
 //!
-//! Deliberately absent: passwords, agent forwarding, pseudo-terminals, SHA-1 in any signature, and
+//! Deliberately absent: passwords of logins, agent forwarding, pseudo-terminals, SHA-1 in any signature, and
 //! deadlines for commands (dropping a future closes its channel, so `tokio::time::timeout` is enough).
 
 mod agent_client;
 mod auth;
+mod busy;
 mod channel;
 mod config;
 mod connection;
@@ -20,6 +21,7 @@ mod dial;
 mod dialer;
 mod error;
 mod exec;
+mod gate;
 mod handler;
 mod hint;
 mod hop;
@@ -30,6 +32,7 @@ mod prompt;
 mod quote;
 mod refusal;
 mod road;
+mod room;
 mod scan;
 mod stream;
 mod tap;
@@ -39,6 +42,7 @@ pub use connection::Connection;
 pub use dialer::{AgentDialer, AgentStream};
 pub use error::SshError;
 pub use exec::{Output, OutputStream};
+pub use gate::{Gate, GateError};
 pub use hop::Hop;
 pub use host_key::Standing;
 pub use known_hosts::Place;

@@ -56,7 +56,7 @@ pub(super) struct End {
 impl End {
     /// A handshake that broke because the command ended is told as that. A signal is how we ended it.
     pub(super) async fn instead_of(self, error: SshError) -> SshError {
-        if !matches!(error, SshError::NotSsh { .. } | SshError::Handshake { .. }) {
+        if !matches!(error, SshError::NotSsh { .. } | SshError::HungUp { .. } | SshError::Handshake { .. }) {
             return error;
         }
         match timeout(2 * LAG, self.status).await {

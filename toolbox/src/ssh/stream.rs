@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::SshError;
 use super::channel::{BUFFER, Ended, Event, Incoming};
 use super::connection::Peer;
-use super::exec::shorten;
+use super::exec::{Exit, shorten};
 
 /// How much of a command's stderr is kept for the error, in bytes.
 const STDERR_KEPT: usize = 4096;
@@ -63,6 +63,16 @@ impl ChannelStream {
             current: Bytes::new(),
             finished: false,
         }
+    }
+
+    /// The same, where some of the output and perhaps the end of the command were read already.
+    pub(super) fn after(mut self, known: Bytes, exit: Exit) -> Self {
+        self.current = known;
+        if let Some(command) = &mut self.command {
+            command.spoke = !self.current.is_empty();
+            command.status = if let Exit::Status(status) = exit { Some(status) } else { None };
+        }
+        self
     }
 
     /// Takes one event in.

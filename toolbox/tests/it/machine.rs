@@ -5,7 +5,7 @@
 //! util-linux, iproute2, openssh-server, and Docker's daemon and command line.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -152,7 +152,39 @@ impl Machine {
 
     /// A line of known_hosts that trusts the machine.
     pub(crate) fn known_hosts(&self) -> String {
-        format!("127.0.0.1 {}\n", self.host_key.public_without_comment())
+        let key = self.host_key.public_without_comment();
+        format!("127.0.0.1 {key}\n[127.0.0.1]:* {key}\n")
+    }
+
+    /// Runs a script as root in the machine, which must go well, and gives what it printed.
+    #[track_caller]
+    pub(crate) fn sh(&self, script: &str) -> String {
+        let mut command = Command::new("nsenter");
+        command
+            .arg(format!("--net={}", self.namespace()))
+            .args(["ssh", "-F", "none", "-q", "-i"])
+            .arg(&self.key.private);
+        command.args([
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+            "root@127.0.0.1",
+            "sh -es",
+        ]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{script}\n{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Starts another sshd in the machine, with further settings.
+    #[track_caller]
+    pub(crate) fn sshd(&self, port: u16, settings: &[&str]) {
+        let options: String = settings.iter().map(|setting| format!(" -o {}", toolbox::ssh::quote(setting))).collect();
+        let config = self.directory.path().join("sshd_config");
+        self.sh(&format!("/usr/sbin/sshd -f {} -o ListenAddress=0.0.0.0:{port}{options} 2>&1", config.display()));
     }
 
     /// Lays a cable to another machine, which lets the users of this one in; it is at [`NEIGHBOUR`] from here.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use toolbox::ssh::{AgentDialer, AuthRefusal, Connection, SshError, Target, Timeouts};
 
 use crate::sshd::{KeyPair, SshAgent, Sshd};
@@ -225,8 +225,6 @@ async fn servers_that_are_not_ssh_are_shown_with_their_words() {
     for (words, shown) in [
         ("HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n", "HTTP/1.1 400 Bad Request"),
         ("SSH-1.5-old\r\n", "SSH-1.5-old"),
-        ("Exceeded MaxStartups\r\n", "Exceeded MaxStartups"),
-        ("", ""),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let target = somewhere("127.0.0.1", listener.local_addr().unwrap().port());
@@ -243,6 +241,40 @@ async fn servers_that_are_not_ssh_are_shown_with_their_words() {
         }
         serving.abort();
     }
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_up_without_a_word_is_asked_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = somewhere("127.0.0.1", listener.local_addr().unwrap().port());
+    let serving = async {
+        drop(listener.accept().await.unwrap());
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        stream.shutdown().await.unwrap();
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.unwrap()
+    };
+    let (error, _) = tokio::join!(failure(&target), serving);
+    assert!(matches!(&error, SshError::NotSsh { said, .. } if said.starts_with("HTTP/1.1 400")), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_sshd_with_too_many_logins_under_way_is_asked_again() {
+    let (_directory, key) = key("ed25519");
+    let sshd = Sshd::start(&key, &["MaxStartups 1:100:1"]);
+    let mut other = TcpStream::connect(("127.0.0.1", sshd.port)).await.unwrap();
+    // Its banner: that login is under way.
+    other.read_exact(&mut [0; 4]).await.unwrap();
+    let (target, agent) = (sshd.target(), SshAgent::with(&[&key]));
+    let opening = open(&target, &agent);
+    let room = async {
+        while !sshd.log().contains("past MaxStartups") {
+            tokio::task::yield_now().await;
+        }
+        drop(other);
+    };
+    let (opened, ()) = crate::ssh_channels::soon(async { tokio::join!(opening, room) }).await;
+    opened.unwrap();
 }
 
 #[tokio::test]

@@ -172,14 +172,36 @@ fn refused<T>(result: Result<T, SshError>) -> (String, String) {
 
 #[tokio::test]
 async fn refused_channels_say_what_was_asked_and_why() {
-    let line = line(&["AllowStreamLocalForwarding no", "AllowTcpForwarding no", "MaxSessions 1"]).await;
+    let line = line(&["AllowStreamLocalForwarding no", "AllowTcpForwarding no", "MaxSessions 0"]).await;
     let (what, _) = refused(line.connection.streamlocal("/run/some.sock").await);
     assert_eq!(what, "the socket /run/some.sock");
     let (what, reason) = refused(line.connection.tcp("127.0.0.1", 1).await);
     assert_eq!((what.as_str(), reason.contains("prohibited")), ("a connection to 127.0.0.1:1", true), "{reason}");
-    let _held = line.connection.exec_stream("cat").await.unwrap();
-    let (what, _) = refused(line.connection.exec("true", b"").await);
-    assert_eq!(what, "a session");
+    // However many ask: where there is no room for one, another login is in vain.
+    let (one, other) = tokio::join!(line.connection.exec("true", b""), line.connection.exec("true", b""));
+    assert_eq!([refused(one).0, refused(other).0], ["a session", "a session"]);
+    assert_eq!((line.sshd.connections(), line.connection.is_full()), (1, false));
+}
+
+#[tokio::test]
+async fn sessions_beyond_those_that_a_connection_may_have_go_over_others() {
+    let line = line(&["MaxSessions 2"]).await;
+    let mut held = Vec::new();
+    for number in 0..5_usize {
+        assert_eq!(
+            (line.connection.is_full(), line.sshd.connections()),
+            (number > 2, 1 + number.saturating_sub(1) / 2)
+        );
+        let mut stream = line.connection.exec_stream("cat").await.unwrap();
+        stream.write_all(b"x").await.unwrap();
+        stream.read_exact(&mut [0]).await.unwrap();
+        held.push(stream);
+    }
+    for stream in held {
+        assert_eq!(round_trip(stream, 1000).await, b"");
+    }
+    soon(line.connection.close()).await;
+    assert!(line.connection.exec("true", b"").await.is_err());
 }
 
 #[tokio::test]

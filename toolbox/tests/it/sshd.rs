@@ -174,8 +174,10 @@ const NO_LOGIN_SCRIPTS: &str = "SetEnv SHLVL=2";
 
 fn sshd_config(directory: &Path, port: u16, settings: &[&str]) -> String {
     let directory = directory.display();
+    // Of MaxStartups the last counts.
     format!(
-        "{}\n\
+        "MaxStartups 100\n\
+         {}\n\
          ListenAddress 127.0.0.1:{port}\n\
          HostKey {directory}/host_ed25519\n\
          HostKey {directory}/host_rsa\n\
@@ -186,7 +188,6 @@ fn sshd_config(directory: &Path, port: u16, settings: &[&str]) -> String {
          PermitRootLogin prohibit-password\n\
          PasswordAuthentication no\n\
          KbdInteractiveAuthentication no\n\
-         MaxStartups 100\n\
          LogLevel VERBOSE\n\
          {NO_LOGIN_SCRIPTS}\n",
         settings.join("\n"),

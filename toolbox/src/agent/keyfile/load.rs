@@ -144,15 +144,20 @@ pub struct Passphrases<'a> {
 /// # Errors
 /// [`LoadError::PassphraseFile`], with the same rules for its mode as for a key's file; [`LoadError::NoPassphrase`].
 pub fn passphrase_file(path: &Path) -> Result<SecretString, LoadError> {
-    let bytes = secret_file::read(path, false).map_err(LoadError::PassphraseFile)?;
-    let empty = || LoadError::NoPassphrase(path.display().to_string());
-    let text = std::str::from_utf8(&bytes).map_err(|_| empty())?;
+    let found = password_file(path).map_err(LoadError::PassphraseFile)?;
+    found.ok_or_else(|| LoadError::NoPassphrase(path.display().to_string()))
+}
+
+/// The same for any password; `None` where the file is empty or not UTF-8.
+///
+/// # Errors
+/// [`SecretFileError`].
+pub fn password_file(path: &Path) -> Result<Option<SecretString>, SecretFileError> {
+    let bytes = secret_file::read(path, false)?;
+    let text = std::str::from_utf8(&bytes).unwrap_or_default();
     let text = text.strip_suffix('\n').unwrap_or(text);
     let text = text.strip_suffix('\r').unwrap_or(text);
-    match text.is_empty() {
-        true => Err(empty()),
-        false => Ok(text.into()),
-    }
+    Ok((!text.is_empty()).then(|| text.into()))
 }
 
 /// All keys of `source`, with the certificate beside its file. A key without a comment gets the source's name as its

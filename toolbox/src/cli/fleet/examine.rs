@@ -8,7 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::timeout;
 
 use crate::apply::{Event, Events, HostSession};
-use crate::bootstrap::{Access, InstallError, SystemFacts, probe};
+use crate::bootstrap::{Access, InstallError, Rights, Root, SystemFacts, probe};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::inventory::Host;
@@ -33,7 +33,7 @@ pub(super) struct Report {
     pub(super) host_key: Option<String>,
     /// Type of the key that the login was made with.
     pub(super) login_key: Option<String>,
-    /// `root`, `docker group`, `sudo` or `none`.
+    /// `root`, `docker group`, `none`, or what makes the login root: `sudo`, `sudo with password`, `su with password`, `doas`.
     pub(super) rights: Option<&'static str>,
     pub(super) os: Option<String>,
     pub(super) architecture: Option<String>,
@@ -93,8 +93,11 @@ impl Means<'_> {
         let connection = Connection::open(target, self.agent).await.map_err(of_ssh)?;
         report.host_key = connection.host_key();
         report.login_key = Some(connection.identity().algorithm().to_string());
-        let socket = Context::socket(host);
-        let facts = probe(&connection, socket).await.map_err(|e| Failure::of(&e, e.hint()))?;
+        let (socket, given) = self.context.engine(host);
+        let mut facts = probe(&connection, socket).await.map_err(|e| Failure::of(&e, e.hint()))?;
+        if !facts.socket_writable {
+            facts.escalate(&connection, &given).await.map_err(of_ssh)?;
+        }
         report.take(&facts);
         report.clock_seconds = clock(&connection).await.map_err(of_ssh)?;
         report.warnings.extend(report.clock_seconds.and_then(clock_warning));
@@ -110,8 +113,8 @@ impl Means<'_> {
             return not_running(facts);
         }
         let events = Events::new(&host.name, self.events.clone());
-        let (agent, socket, ours) = (self.agent.clone(), Context::socket(host), Arc::default());
-        let opened = HostSession::open(target.clone(), socket, agent, events, ours, None).await;
+        let (agent, engine, ours) = (self.agent.clone(), self.context.engine(host), Arc::default());
+        let opened = HostSession::open(target.clone(), engine, agent, events, ours, None).await;
         let session = opened.map_err(|e| Failure::of(&e, e.hint()))?;
         let about = match session.engine() {
             Some(engine) => Some(engine.about().await.map_err(|e| Failure::of(&e, e.hint()))?),
@@ -131,11 +134,14 @@ impl Means<'_> {
 
 impl Report {
     fn take(&mut self, facts: &SystemFacts) {
-        self.rights = Some(match (facts.is_root, facts.socket_writable, facts.sudo) {
-            (true, ..) => "root",
-            (_, true, _) => "docker group",
-            (_, _, true) => "sudo",
-            _ => "none",
+        self.rights = Some(match &facts.rights {
+            Rights::Root(Root::Login) => "root",
+            _ if facts.socket_writable => "docker group",
+            Rights::Root(Root::Sudo) => "sudo",
+            Rights::Root(Root::SudoPassword(_)) => "sudo with password",
+            Rights::Root(Root::SuPassword(_)) => "su with password",
+            Rights::Root(Root::Doas) => "doas",
+            Rights::None(_) => "none",
         });
         self.os = Some(facts.os_name.clone());
         self.architecture = Some(facts.machine.clone());
@@ -157,11 +163,7 @@ fn not_running(facts: &SystemFacts) -> Result<Engine, Failure> {
 /// How far the host's clock is ahead, in seconds; `None` where it does not say.
 async fn clock(connection: &Connection) -> Result<Option<i64>, SshError> {
     let before = now();
-    let output = match connection.exec("date +%s", b"").await {
-        // Where one session is allowed, the one before may not be over for the server yet.
-        Err(SshError::ChannelRefused { .. }) => return Ok(None),
-        output => output?,
-    };
+    let output = connection.exec("date +%s", b"").await?;
     // A noisy login script may have written before it.
     let said = output.stdout_text().lines().last().and_then(|line| line.trim().parse::<i64>().ok());
     Ok(said.map(|theirs| theirs - (before + now()) / 2))
@@ -196,8 +198,8 @@ async fn sshd(connection: &Connection, facts: &SystemFacts, socket: &str) -> Vec
     // Two sessions at once.
     let held = connection.exec_stream("cat").await;
     let second = connection.exec("true", b"").await;
-    if refused(held).is_some() || refused(second).is_some() {
-        warnings.push("sshd allows one session at a time (MaxSessions 1): allow more".into());
+    if connection.is_full() || refused(held).is_some() || refused(second).is_some() {
+        warnings.push("sshd allows one session at a time (MaxSessions 1): each takes a login of its own".into());
     }
     warnings
 }

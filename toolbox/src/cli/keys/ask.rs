@@ -1,4 +1,4 @@
-//! Who is asked for a passphrase.
+//! Who is asked for a passphrase or a password.
 
 use std::io;
 
@@ -7,11 +7,11 @@ use secrecy::SecretString;
 use crate::agent::Askpass;
 
 /// Shows a prompt and gives the answer.
-pub(super) type Asker = Box<dyn FnMut(&str) -> io::Result<SecretString>>;
+pub(in crate::cli) type Asker = Box<dyn FnMut(&str) -> io::Result<SecretString>>;
 
 /// The terminal, or the program that `SSH_ASKPASS` names where there is no terminal or where it is preferred; `None`
 /// where there is neither.
-pub(super) fn somebody() -> Option<Asker> {
+pub(in crate::cli) fn somebody() -> Option<Asker> {
     let has_terminal = std::fs::File::open("/dev/tty").is_ok();
     match Askpass::from_environment() {
         Some(askpass) if askpass.preferred() || !has_terminal => Some(Box::new(move |prompt| {
