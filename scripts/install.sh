@@ -97,6 +97,7 @@ present() {
         libc-headers) [[ -e /usr/include/stdlib.h ]] ;;
         openssh-tests) [[ -e /usr/lib/openssh/regress/test-exec.sh ]] ;;
         softhsm2)     has softhsm2-util ;;
+        gnupg)        has gpg && has gpg-agent ;;
         ca-certificates) [[ -s /etc/ssl/certs/ca-certificates.crt ]] ;;
         debian-keys)  [[ -d /usr/share/keyrings ]] && compgen -G '/usr/share/keyrings/debian-archive-*.gpg' >/dev/null ;;
         *)            has "$1" ;;

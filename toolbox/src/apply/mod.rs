@@ -24,7 +24,7 @@ pub use ours::Ours;
 pub use push::{Push, PushError, Route, Shipment, Socket, Unsent, push};
 pub use relay::{Relay, drain_limit};
 pub use route::HostRoute;
-pub use session::{HostSession, SessionError};
+pub use session::{HostSession, Readiness, SessionError};
 pub use source::{AtHand, ImageSource, SourceError, Spool, Supply, desired, find, spool_tarball};
 
 pub use store::{Shelf, Store, StoreError};

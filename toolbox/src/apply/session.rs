@@ -1,5 +1,7 @@
 //! One host: its SSH connections, what it is, and its engine.
 
+mod ready;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,16 +9,18 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 
 use crate::bootstrap::{
-    Access, Become, InstallError, ProbeError, SystemFacts, Unusable, free_bytes, install_engine, probe, start_engine,
+    Access, Become, InstallError, ProbeError, Said, SettingsError, SystemFacts, Unusable, free_bytes, probe,
 };
 use crate::engine::{Docker, EngineError};
-use crate::plan::{Action, Cause, HostFacts};
+use crate::plan::{Cause, HostFacts};
 use crate::ssh::{AgentDialer, ChannelStream, Connection, Output, SshError, Target};
 use crate::state::{EngineState, Scope};
 
 use super::dial::dialer;
 use super::event::{Events, What};
 use super::ours::Ours;
+pub use ready::Readiness;
+use ready::no_engine;
 
 /// How long a freshly started engine may take until it answers.
 const ENGINE_START: Duration = Duration::from_secs(180);
@@ -36,6 +40,23 @@ pub enum SessionError {
     /// Installing or starting the engine.
     #[error(transparent)]
     Install(#[from] InstallError),
+    /// The engine's settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Settings that the engine does not start with.
+    #[error("the engine did not start with the new settings, and runs with the earlier ones again: {reason}")]
+    SettingsNotTaken {
+        /// What it said.
+        reason: String,
+    },
+    /// The host was told to boot again.
+    #[error("the host did not come back within {seconds} s after it was told to reboot: {reason}")]
+    NotBack {
+        /// How long was waited.
+        seconds: u64,
+        /// What the last attempt said.
+        reason: String,
+    },
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -58,7 +79,11 @@ impl SessionError {
             Self::Unusable(error) => Some(error.hint()),
             Self::Install(error) => error.hint(),
             Self::Engine(error) => error.hint(),
-            Self::EngineSilent { .. } => Some("see why on the host: journalctl -u docker --no-pager | tail".into()),
+            Self::Settings(error) => error.hint(),
+            Self::NotBack { .. } => Some("look at the host's console; run it again when the host answers".into()),
+            Self::SettingsNotTaken { .. } | Self::EngineSilent { .. } => {
+                Some("see why on the host: journalctl -u docker --no-pager | tail".into())
+            }
         }
     }
 }
@@ -167,14 +192,23 @@ impl HostSession {
     pub async fn observe(&self, scope: &Scope<'_>) -> Result<HostFacts, SessionError> {
         let engine = match self.engine() {
             Some(engine) => Ok(self.events.step("look at the engine", self.look(engine, scope)).await?),
-            None if self.facts().await?.dockerd => Err(Cause::EngineStopped),
-            None => Err(Cause::NoEngine),
+            None => Err(self.lacking().await?),
         };
         let listening = match &engine {
             Ok(engine) if !scope.asks_for_listeners(engine) => BTreeSet::new(),
             _ => self.facts().await?.listening.clone(),
         };
         Ok(HostFacts { host: self.target.name.clone(), engine, listening })
+    }
+
+    /// Why no engine answers, where one can be had.
+    async fn lacking(&self) -> Result<Cause, SessionError> {
+        let facts = self.facts().await?;
+        match facts.other_engine() {
+            _ if facts.dockerd => Ok(Cause::EngineStopped),
+            Some(other) => Err(other.into()),
+            None => Ok(no_engine(facts)),
+        }
     }
 
     async fn look(&self, engine: &Docker, scope: &Scope<'_>) -> Result<EngineState, EngineError> {
@@ -221,31 +255,6 @@ impl HostSession {
         free_bytes(&self.control, directory).await
     }
 
-    /// Carries out a plan's steps that make the engine ready; other actions are none of its business.
-    ///
-    /// # Errors
-    /// [`SessionError`].
-    pub async fn prepare(&mut self, action: &Action) -> Result<(), SessionError> {
-        let events = self.events.clone();
-        let on_line = |line: &str| events.send(What::Line(line.to_owned()));
-        match action {
-            Action::InstallEngine => {
-                let installed = install_engine(&self.control, self.facts().await?, on_line);
-                self.events.step("install Docker", installed).await?;
-            }
-            Action::StartEngine => {}
-            _ => return Ok(()),
-        }
-        let started = async {
-            start_engine(&self.control, self.facts().await?, on_line).await?;
-            self.wait_for_engine().await
-        };
-        let (facts, engine) = self.events.step("start Docker", started).await?;
-        self.facts = OnceCell::new_with(Some(facts));
-        self.engine = Some(engine);
-        Ok(())
-    }
-
     /// Says goodbye, which closes everything that is open over these connections.
     pub async fn close(self) {
         if let Some(bulk) = self.bulk.get() {
@@ -254,11 +263,13 @@ impl HostSession {
         self.control.close().await;
     }
 
-    async fn wait_for_engine(&self) -> Result<(SystemFacts, (Docker, Access)), SessionError> {
-        let deadline = tokio::time::Instant::now() + ENGINE_START;
-        let rights = self.facts().await?.rights.clone();
+    /// Gives up early after so many looks, a second apart, without the daemon.
+    async fn wait_for_engine(&self, ended: u32) -> Result<(SystemFacts, (Docker, Access)), SessionError> {
+        let began = tokio::time::Instant::now();
+        let mut idle = 0;
+        let known = self.facts().await?;
         loop {
-            let facts = SystemFacts { rights: rights.clone(), ..probe(&self.control, &self.socket).await? };
+            let facts = known.again(&self.control, &self.socket).await?;
             let reason = match facts.access()? {
                 Some(access) => match self.reach_engine(&facts, access).await {
                     Ok(engine) => return Ok((facts, engine)),
@@ -266,8 +277,10 @@ impl HostSession {
                 },
                 None => format!("there is no socket {}", self.socket),
             };
-            if tokio::time::Instant::now() >= deadline {
-                return Err(SessionError::EngineSilent { seconds: ENGINE_START.as_secs(), reason });
+            // Not everybody sees every process.
+            idle = if facts.is_root && !facts.dockerd_running { idle + 1 } else { 0 };
+            if idle >= ended || began.elapsed() >= ENGINE_START {
+                return Err(SessionError::EngineSilent { seconds: began.elapsed().as_secs(), reason });
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
@@ -332,5 +345,15 @@ impl HostSession {
             Some(scope) => Docker::connect_to_look(control, bulk, scope).await,
             None => Docker::connect(control, bulk).await,
         }
+    }
+}
+
+/// Shows what a script says.
+fn told(events: &Events) -> impl FnMut(Said<'_>) + Send {
+    move |said| {
+        events.send(match said {
+            Said::Line(line) => What::Line(line.to_owned()),
+            Said::Note(note) => What::Note(note.to_owned()),
+        });
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 
 const ROOT: &str = "Welcome!\ntoolbox-fact uid=0\ntoolbox-fact user=root\ntoolbox-fact os=debian\n\
-    toolbox-fact os_name=Debian GNU/Linux 13 (trixie)\ntoolbox-fact apt=yes\ntoolbox-fact systemd=yes\n\
+    toolbox-fact os_name=Debian GNU/Linux 13 (trixie)\ntoolbox-fact manager=apt-get\ntoolbox-fact systemd=yes\n\
     toolbox-fact df=/dev/vda1 8123456 1000000 6700000 14% /\ntoolbox-fact listen=00000000:0016\n\
     toolbox-fact listen=0100007F:0050\ntoolbox-fact listen=00000000000000000000000000000000:01BB\n";
 
@@ -13,7 +13,8 @@ fn facts(lines: &str) -> SystemFacts {
 #[test]
 fn a_bare_debian_is_read_through_a_banner() {
     let facts = SystemFacts::parse(ROOT);
-    assert!(facts.is_root && facts.apt && facts.systemd && !facts.dockerd && !facts.socket);
+    assert!(facts.is_root && facts.systemd && !facts.dockerd && !facts.socket);
+    assert_eq!(facts.family().map(|family| family.name), Some("apt"));
     assert_eq!(facts.os_name, "Debian GNU/Linux 13 (trixie)");
     assert_eq!(facts.free_bytes, Some(6_700_000 * 1024));
     assert_eq!(facts.access(), Ok(None));
@@ -33,6 +34,7 @@ fn access_follows_the_rights_of_the_login_user() {
     let user = || "ann".to_owned();
     let none = |why| NoRoot::by_sudo(why);
     let cannot_install = |state, why| Err(Unusable::CannotInstall { user: user(), state, why: NoRoot::by_sudo(why) });
+    let silent = |socket: &str| Err(Unusable::NoEngineAt { socket: socket.to_owned() });
     for (lines, expected) in [
         ("user=ann uid=7 socket=yes socket_writable=yes", Ok(Some(Socket))),
         ("user=ann uid=7 socket=yes sudo=yes docker=yes", Ok(Some(DialStdio(Some(Root::Sudo))))),
@@ -43,6 +45,10 @@ fn access_follows_the_rights_of_the_login_user() {
             Err(Unusable::NoRightsOnEngine { user: user(), why: none(Why::Missing) }),
         ),
         ("user=ann uid=7 sudo=yes", Ok(None)),
+        ("user=ann uid=7 sudo=yes asked=/run/docker.sock", Ok(None)),
+        ("user=ann uid=7 sudo=yes dockerd=yes asked=/srv/docker.sock", Ok(None)),
+        ("user=ann uid=7 sudo=yes dockerd=yes asked=/run/user/7/docker.sock", silent("/run/user/7/docker.sock")),
+        ("user=root uid=0 asked=/run/podman/podman.sock", silent("/run/podman/podman.sock")),
         ("user=ann uid=7", cannot_install("not installed", Why::Missing)),
         ("user=ann uid=7 dockerd=yes", cannot_install("not running", Why::Missing)),
     ] {
@@ -76,4 +82,27 @@ fn the_script_runs_in_a_real_shell() {
     assert!(!facts.user.is_empty() && !facts.machine.is_empty() && facts.free_bytes.is_some());
     assert!(!facts.socket && !facts.socket_writable);
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
+
+#[test]
+fn another_engine_is_named_with_its_socket_where_docker_is_not() {
+    let other = |lines: &str| facts(lines).other_engine();
+    let socket = || "/run/user/7/docker.sock".to_owned();
+    let rootless = Unusable::OtherEngine { name: "rootless Docker", socket: socket() };
+    assert_eq!(other("user=ann uid=7 elsewhere=/run/user/7/docker.sock"), Some(rootless.clone()));
+    assert_eq!(facts("user=ann uid=7 elsewhere=/run/user/7/docker.sock").access(), Err(rootless));
+    let podman = other("user=root uid=0 elsewhere=/run/podman/podman.sock").unwrap();
+    assert!(podman.to_string().contains("Podman at /run/podman/podman.sock"), "{podman}");
+    assert!(podman.hint().contains("toolbox_socket: /run/podman/podman.sock"), "{}", podman.hint());
+    assert_eq!(other("user=root uid=0 dockerd=yes elsewhere=/run/podman/podman.sock"), None);
+    assert_eq!(other("user=root uid=0 socket=yes elsewhere=/run/podman/podman.sock"), None);
+}
+
+#[test]
+fn the_family_goes_by_the_package_manager() {
+    for (manager, name) in [("apt-get", Some("apt")), ("dnf", Some("dnf")), ("apk", Some("apk")), ("zypper", None)] {
+        assert_eq!(facts(&format!("user=a manager={manager}")).family().map(|family| family.name), name);
+    }
+    assert!(facts("user=a manager=dnf os=rocky os_like=rhel").lacks_docker().is_some());
+    assert_eq!(facts("user=a manager=dnf os=fedora").lacks_docker(), None);
 }

@@ -1,16 +1,25 @@
 //! Ring 3: what a host is, and making a bare host ready.
 //!
 //! Contract: one round trip says what the host is ([`probe`]); what is installed comes from the host's own package
-//! archive with its own signature checks; nothing is downloaded by other means and no configuration is changed.
+//! archive with its own signature checks; nothing is downloaded by other means. The only configuration that is changed
+//! is Docker's own, and only where the inventory asks for it ([`Change`]).
 //! Absent on purpose: deciding whether to install (`plan`), and every engine API (`engine`).
 
 mod facts;
+mod family;
+mod fault;
 mod install;
+mod reboot;
 mod root;
+mod settings;
 
 pub use facts::{Access, SystemFacts, Unusable};
-pub use install::{InstallError, install_engine, start_engine};
+pub use family::Family;
+pub use fault::Fault;
+pub use install::{InstallError, Said, install_engine, start_engine};
+pub use reboot::reboot;
 pub use root::{Become, NoRoot, Rights, Root, RootError, Why, dial_stdio};
+pub use settings::{Change, SettingsError};
 
 use std::time::Duration;
 
@@ -63,6 +72,16 @@ pub async fn probe(connection: &Connection, socket: &str) -> Result<SystemFacts,
         return Err(Unusable::NoShell { said }.into());
     }
     Ok(facts)
+}
+
+impl SystemFacts {
+    /// What the host is now; its rights are those that were found.
+    ///
+    /// # Errors
+    /// As [`probe`].
+    pub async fn again(&self, connection: &Connection, socket: &str) -> Result<Self, ProbeError> {
+        Ok(Self { rights: self.rights.clone(), ..probe(connection, socket).await? })
+    }
 }
 
 /// Free bytes of the file system that holds `directory` of the host; `None` where df(1) does not say.

@@ -30,6 +30,8 @@ pub(super) enum Verb {
     Plan(Plan),
     /// Send images to the hosts: only what each lacks, without a registry
     Push(super::push::Arguments),
+    /// Make hosts ready without a project: install Docker, start it, apply the settings that the inventory asks for
+    Bootstrap(super::bootstrap::Arguments),
     /// List the hosts of the inventory; `hosts check` tests them, `hosts trust` shows and takes in their keys
     Hosts(super::fleet::Arguments),
     /// Show the project's containers on the hosts

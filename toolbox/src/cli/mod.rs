@@ -6,6 +6,7 @@ mod agent;
 mod args;
 mod attached;
 mod begin;
+mod bootstrap;
 mod connect;
 mod context;
 mod deploy;
@@ -100,6 +101,7 @@ async fn carry_out(arguments: Arguments, key: Option<KeySource>, ui: Ui) -> Resu
         Verb::Releases(verb) => releases::run(&common, &verb, key, ui).await,
         Verb::Prune(verb) => prune::run(&common, &verb, key, ui).await,
         Verb::Hosts(verb) => fleet::run(&common, &verb, key, ui).await,
+        Verb::Bootstrap(verb) => bootstrap::run(&common, &verb, key, ui).await,
         Verb::Push(verb) => push::run(&common, &verb, key, ui).await,
         Verb::Status(verb) => status::run(&common, &verb, key, ui).await,
         Verb::Logs(verb) => logs::run(&common, &verb, key, ui).await,

@@ -148,7 +148,7 @@ fn plan_all(seen: Vec<Seen>, images: &Images) -> Result<Vec<(Seen, Plan)>, Failu
     let (mut planned, mut failures) = (Vec::new(), Vec::new());
     for seen in seen {
         if seen.facts.engine.is_err() {
-            let hint = "deploy to it first, which installs one; or start it on the host: systemctl start docker";
+            let hint = "make it ready first: toolbox bootstrap; or start it on the host: systemctl start docker";
             let message = format!("{}: no container engine runs there", seen.facts.host);
             failures.push((seen.facts.host.clone(), Failure::text(message, Some(hint.into()))));
             continue;

@@ -51,7 +51,7 @@ pub struct Docker {
     bulk: Api,
     /// As `bulk`, for streams without an end of their own.
     pub(super) streams: Arc<Hijack>,
-    questions: Arc<Questions>,
+    pub(super) questions: Arc<Questions>,
 }
 
 impl Docker {

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use ssh_key::PublicKey;
 
 use super::draft::Variables;
+use super::engine_settings::{AddressPool, EngineSettings, LogRotation};
 use super::rules::{is_password, refuse};
 use super::sources::is_vault;
 use super::values::{json_of, text_of};
@@ -36,6 +37,7 @@ pub(super) fn host(name: &str, variables: &Variables, sink: &Sink) -> Host {
         ssh_args: reader.ssh_args(),
         host_keys: reader.host_keys(),
         socket: reader.read(&["toolbox_socket"], socket),
+        engine: reader.engine(),
         private_key_file: reader.key_file(),
         variables: shown(variables),
     }
@@ -64,7 +66,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The text of a value that is needed as it stands.
-    fn text(&self, node: &'a Node) -> Option<&'a str> {
+    fn text<'n>(&self, node: &'n Node) -> Option<&'n str> {
         if node.tag.as_deref().is_some_and(|tag| tag.starts_with("!vault")) || is_vault(&text_of(node)) {
             let hint = "write the value itself, or keep it out of the inventory";
             self.sink.report_hint(node, "is encrypted by Ansible Vault, which toolbox does not open", hint);
@@ -131,6 +133,27 @@ impl<'a> Reader<'a> {
             key.map_err(|message| self.sink.report_hint(line, message, "write ssh-ed25519 AAAA…")).ok()
         });
         keys.collect()
+    }
+}
+
+impl Reader<'_> {
+    fn engine(&self) -> EngineSettings {
+        let node = |name: &str| self.node(&[name]).filter(|node| self.is_plain(node));
+        EngineSettings {
+            live_restore: node("toolbox_live_restore").and_then(|node| yaml::boolean(self.sink, node)),
+            log_rotation: node("toolbox_log_rotation").and_then(|node| LogRotation::read(node, self.sink)),
+            address_pools: node("toolbox_address_pools").and_then(|node| AddressPool::read_all(node, self.sink)),
+        }
+    }
+
+    /// Neither encrypted nor a template, at any depth.
+    fn is_plain(&self, node: &Node) -> bool {
+        match &node.value {
+            Value::Seq(items) => items.iter().all(|item| self.is_plain(item)),
+            Value::Map(entries) => entries.iter().all(|entry| self.is_plain(&entry.value)),
+            Value::Null => true,
+            Value::Scalar { .. } => self.text(node).is_some(),
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod address;
 mod draft;
+mod engine_settings;
 mod glob;
 mod host;
 mod ini;
@@ -32,6 +33,7 @@ mod yaml_file;
 use thiserror::Error;
 
 pub use crate::yaml::{Problem, Problems};
+pub use engine_settings::{AddressPool, EngineSettings, LogRotation};
 pub use model::{BecomeMethod, Host, Inventory, Password};
 
 /// Why a command line's hosts make no sense.

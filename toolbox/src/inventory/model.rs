@@ -13,6 +13,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::Value as Json;
 
+use super::engine_settings::EngineSettings;
+
 /// The hosts and their groups.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Inventory {
@@ -50,6 +52,8 @@ pub struct Host {
     pub host_keys: Vec<String>,
     /// Path of the engine's socket (`toolbox_socket`); `None` is `/var/run/docker.sock`.
     pub socket: Option<String>,
+    /// What `toolbox bootstrap` sees to in the engine's settings (`toolbox_live_restore` and its kin).
+    pub engine: EngineSettings,
     /// The key to log in with (`ansible_ssh_private_key_file`): a path as it can be opened, but for a `~/` at its
     /// beginning, which is the caller's to expand.
     pub private_key_file: Option<PathBuf>,

@@ -5,7 +5,8 @@ use super::values::text_of;
 use crate::yaml::{Sink, nearest};
 
 /// Our own variables.
-const OURS: [&str; 2] = ["toolbox_host_key", "toolbox_socket"];
+const OURS: [&str; 5] =
+    ["toolbox_address_pools", "toolbox_host_key", "toolbox_live_restore", "toolbox_log_rotation", "toolbox_socket"];
 /// Variables that change how Ansible connects, and why toolbox does not follow them.
 const REFUSED: [(&str, &str); 9] = [
     ("ansible_become_exe", "another sudo program is not supported yet"),

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::draft::Draft;
 use super::vars_files::VarsFiles;
-use super::{Host, Inventory, sources};
+use super::{AddressPool, Host, Inventory, LogRotation, sources};
 use crate::yaml::Sink;
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIHPZpRZ8mV6ClMGYdRZPTmSTsiKcXJb5xbTzfVpO8Rk";
@@ -96,6 +96,20 @@ fn connection_variables_become_fields_and_others_are_kept() {
     assert_eq!(host.private_key_file.as_deref(), Some(Path::new("~/.ssh/id")));
     assert_eq!(host.variables["app"], json!({"a": [1, "x"]}));
     assert_eq!(host.variables["template"], "{{ other }}");
+}
+
+#[test]
+fn settings_of_the_engine_are_read_from_either_form() {
+    let yaml =
+        "all: {vars: {toolbox_live_restore: yes}, hosts: {h: {toolbox_log_rotation: {max_size: 10m, max_file: 3}}}}";
+    let settings = &inventory(yaml).hosts["h"].engine;
+    assert_eq!(settings.live_restore, Some(true));
+    assert_eq!(settings.log_rotation, Some(LogRotation { max_size: "10m".into(), max_file: Some(3) }));
+    assert_eq!(settings.address_pools, None);
+    let ini = from_text("inv.ini", "h toolbox_address_pools='[{\"base\": \"10.1.0.0/16\", \"size\": 24}]'\n").unwrap();
+    let pools = vec![AddressPool { base: "10.1.0.0/16".into(), size: 24 }];
+    assert_eq!(ini.hosts["h"].engine.address_pools, Some(pools));
+    assert!(Inventory::single("h").unwrap().hosts["h"].engine.is_empty());
 }
 
 #[test]
@@ -187,6 +201,26 @@ fn problems_name_their_place() {
         (
             "all: {hosts: {a: {toolbox_socket: x}}}\n",
             "1:35: all.hosts.a.toolbox_socket: must be the absolute path of a socket, not \"x\"",
+        ),
+        (
+            "all: {hosts: {a: {toolbox_log_rotation: {max_file: 3}}}}\n",
+            "1:41: all.hosts.a.toolbox_log_rotation: max_size is missing",
+        ),
+        (
+            "all: {hosts: {a: {toolbox_log_rotation: {max_size: big}}}}\n",
+            "1:52: all.hosts.a.toolbox_log_rotation.max_size: must be a size such as 10m, not \"big\"",
+        ),
+        (
+            "all: {hosts: {a: {toolbox_live_restore: maybe}}}\n",
+            "1:41: all.hosts.a.toolbox_live_restore: must be true or false, not \"maybe\"",
+        ),
+        (
+            "all: {hosts: {a: {toolbox_address_pools: [{base: 10.1.0.0/16, size: 8}]}}}\n",
+            "1:69: all.hosts.a.toolbox_address_pools[0].size: must be from 16 to 32",
+        ),
+        (
+            "all: {hosts: {a: {toolbox_address_pools: [{base: '{{ net }}', size: 24}]}}}\n",
+            "1:50: all.hosts.a.toolbox_address_pools[0].base: templates are not supported in a value that toolbox needs (write the value itself)",
         ),
         (
             "a: {children: {b: }}\nb: {children: {c: }}\nc: {children: {a: }, hosts: {h: }}\n",

@@ -12,6 +12,11 @@ use serde::{Deserialize, Serialize};
 pub enum Cause {
     /// The host has no container engine.
     NoEngine,
+    /// As [`Cause::NoEngine`], where one would be installed in a way that was never tried.
+    NoEngineUntested {
+        /// The package manager.
+        manager: String,
+    },
     /// The engine is installed and does not answer.
     EngineStopped,
     /// It does not exist on the host.
@@ -59,6 +64,10 @@ pub enum Cause {
     Needed,
     /// A person asked for it.
     Asked,
+    /// The inventory asks for it.
+    Settings,
+    /// An update of the host waits for it.
+    RebootRequired,
 }
 
 /// A field of a definition that differs; never its value.
@@ -98,6 +107,9 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoEngine => f.write_str("the host has no container engine"),
+            Self::NoEngineUntested { manager } => {
+                write!(f, "the host has no container engine; installing by {manager} is untested here")
+            }
             Self::EngineStopped => f.write_str("the engine is installed and does not run"),
             Self::Missing => f.write_str("not on the host"),
             Self::ImageDiffers => f.write_str("the host holds another image under this name"),
@@ -116,6 +128,8 @@ impl fmt::Display for Cause {
             Self::LeftOver | Self::NeverInCharge => f.write_str("left over from an interrupted run"),
             Self::Needed => f.write_str("needed by what is changed"),
             Self::Asked => f.write_str("as asked"),
+            Self::Settings => f.write_str("as the inventory says"),
+            Self::RebootRequired => f.write_str("an update of the host waits for it"),
         }
     }
 }

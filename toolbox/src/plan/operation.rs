@@ -84,6 +84,19 @@ pub enum Action {
     InstallEngine,
     /// Start the installed engine.
     StartEngine,
+    /// Change the engine's own settings.
+    ChangeSettings {
+        /// The file that holds them on the host.
+        file: String,
+        /// What differs, as `live-restore: absent -> true`.
+        fields: Vec<String>,
+        /// The engine has to be started again for it.
+        restart: bool,
+        /// Containers that stop meanwhile.
+        stops: usize,
+    },
+    /// Boot the host again.
+    Reboot,
     /// Send an image, without the layers that the host holds.
     PushImage {
         /// The image.

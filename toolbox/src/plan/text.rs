@@ -57,6 +57,10 @@ fn what(plan: &Plan, action: &Action) -> String {
     match action {
         Action::InstallEngine => "+ install Docker from the host's own package archive".into(),
         Action::StartEngine => "+ start Docker".into(),
+        Action::ChangeSettings { file, fields, restart, stops } => {
+            format!("~ change {file} and {}: {}", taking_in(*restart, *stops), fields.join("; "))
+        }
+        Action::Reboot => "~ reboot the host".into(),
         Action::PushImage { reference, held_layers, layers, bytes, changed } => {
             let send = layers - held_layers;
             let size = bytes.map_or_else(String::new, |b| format!(", {}{}", self::bytes(b), or_less(changed)));
@@ -96,6 +100,15 @@ fn what(plan: &Plan, action: &Action) -> String {
         Action::RemoveNetwork { name } => format!("- remove network {name}"),
         Action::RemoveVolume { name } => format!("- remove volume {name} and what it holds"),
         Action::RemovePin { reference } => format!("- remove image name {}", reference.familiar()),
+    }
+}
+
+fn taking_in(restart: bool, stops: usize) -> String {
+    match (restart, stops) {
+        (false, _) => "reload Docker".into(),
+        (true, 0) => "restart Docker".into(),
+        (true, 1) => "restart Docker, with which 1 container stops for a while".into(),
+        (true, count) => format!("restart Docker, with which {count} containers stop for a while"),
     }
 }
 

@@ -146,8 +146,8 @@ fn host_without_a_way_to_its_package_archive_cannot_get_docker() {
         .project
         .toolbox(&["deploy"])
         .exits(1)
-        .error(&["vm: installing Docker failed with status 100:"])
-        .hint(&["the host cannot reach its package archive", "sources.list"])
+        .error(&["vm: installing Docker failed: the host cannot reach its package archive:"])
+        .hint(&["its network", "sources.list"])
         .prints("failed, nothing changed");
 }
 

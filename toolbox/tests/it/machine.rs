@@ -140,6 +140,11 @@ impl Machine {
         Engine::at(&self.directory.path().join("docker.sock"))
     }
 
+    /// Where files can be exchanged with it, under the same path.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// What to put before a command so that it sees the machine's network, and nothing else of it.
     pub(crate) fn network(&self) -> Vec<String> {
         vec!["nsenter".into(), format!("--net={}", self.namespace())]

@@ -84,19 +84,35 @@ run_engine() {
     done &
 }
 
+# Not every root may raise its limits; the engine runs with those that it has.
+lower_limits() {
+    [ ! -e /etc/init.d/docker ] || sed -i 's/^\([[:space:]]*\)ulimit /\1: ulimit /' /etc/init.d/docker
+}
+
+# What a package of a test puts in place again.
+stash() {
+    daemon=$(command -v dockerd)
+    mkdir "$directory/docker"
+    touch "$directory/docker/dockerd"
+    mount --bind "$daemon" "$directory/docker/dockerd"
+    lower_limits
+    cp /etc/init.d/docker "$directory/docker/init"
+    echo "$daemon" >"$directory/docker/path"
+}
+
 inside() {
     mkdir -p /run/sshd
     # A `!`, which is the default, would lock the account.
     useradd --no-create-home --home-dir / --shell /bin/sh --password '*' visitor
     for program; do rm -f "$program"; done
     if [ "$engine" = absent ]; then
+        stash
         rm -f /usr/bin/dockerd /usr/sbin/dockerd /etc/init.d/docker
         # Debian's package manager must believe it too.
         [ ! -e /var/lib/dpkg/status ] || sed -i '/^Package: docker.io$/,/^$/d' /var/lib/dpkg/status
         rm -rf /var/lib/apt/lists
     fi
-    # Not every root may raise its limits; the engine runs with those that it has.
-    [ ! -e /etc/init.d/docker ] || sed -i 's/^\([[:space:]]*\)ulimit /\1: ulimit /' /etc/init.d/docker
+    lower_limits
     /usr/sbin/sshd -D -e -f "$directory/sshd_config" &
     [ "$engine" != running ] || run_engine
     wait

@@ -183,6 +183,8 @@ fn touches(action: &Action) -> bool {
         action,
         Action::InstallEngine
             | Action::StartEngine
+            | Action::ChangeSettings { .. }
+            | Action::Reboot
             | Action::PushImage { .. }
             | Action::CreateNetwork { .. }
             | Action::CreateVolume { .. }

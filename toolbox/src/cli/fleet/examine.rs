@@ -8,7 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::timeout;
 
 use crate::apply::{Event, Events, HostSession};
-use crate::bootstrap::{Access, InstallError, Rights, Root, SystemFacts, probe};
+use crate::bootstrap::{Access, Rights, Root, SystemFacts, probe};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::inventory::Host;
@@ -103,14 +103,22 @@ impl Means<'_> {
         report.warnings.extend(report.clock_seconds.and_then(clock_warning));
         report.warnings.extend(sshd(&connection, &facts, socket).await);
         connection.close().await;
-        report.engine = Some(self.engine(target, host, &facts).await?);
+        let (engine, limits) = self.engine(target, host, &facts).await?;
+        report.engine = Some(engine);
+        report.warnings.extend(limits.map(str::to_owned));
         Ok(())
     }
 
-    async fn engine(&self, target: &Target, host: &Host, facts: &SystemFacts) -> Result<Engine, Failure> {
+    /// The engine, and what it is limited in.
+    async fn engine(
+        &self,
+        target: &Target,
+        host: &Host,
+        facts: &SystemFacts,
+    ) -> Result<(Engine, Option<&'static str>), Failure> {
         let access = facts.access().map_err(|e| Failure::of(&e, Some(e.hint())))?;
         if access.is_none() {
-            return not_running(facts);
+            return Ok((not_running(facts)?, None));
         }
         let events = Events::new(&host.name, self.events.clone());
         let (agent, engine, ours) = (self.agent.clone(), self.context.engine(host), Arc::default());
@@ -122,11 +130,12 @@ impl Means<'_> {
         };
         session.close().await;
         about.map_or_else(
-            || not_running(facts),
+            || Ok((not_running(facts)?, None)),
             |about| {
+                let limits = about.limits();
                 let api = format!("{}.{}", about.api.0, about.api.1);
                 let store = if about.store == Store::Containerd { "containerd" } else { "classic" };
-                Ok(Engine::Running { version: about.version, api, store })
+                Ok((Engine::Running { version: about.version, api, store }, limits))
             },
         )
     }
@@ -150,14 +159,15 @@ impl Report {
 }
 
 fn not_running(facts: &SystemFacts) -> Result<Engine, Failure> {
-    match (facts.dockerd, facts.apt) {
-        (true, _) => Ok(Engine::Stopped),
-        (false, true) => Ok(Engine::Absent { from: format!("the archive of {} (apt)", facts.os_name) }),
-        (false, false) => {
-            let error = InstallError::UnknownFamily { os_name: facts.os_name.clone() };
-            Err(Failure::of(&error, error.hint()))
-        }
+    if facts.dockerd {
+        return Ok(Engine::Stopped);
     }
+    if let Some(other) = facts.other_engine() {
+        return Err(Failure::of(&other, Some(other.hint())));
+    }
+    let family = facts.installable().map_err(|error| Failure::of(&error, error.hint()))?;
+    let untested = if family.tested { "" } else { ", untested here" };
+    Ok(Engine::Absent { from: format!("the archive of {} ({}{untested})", facts.os_name, family.name) })
 }
 
 /// How far the host's clock is ahead, in seconds; `None` where it does not say.
@@ -226,12 +236,15 @@ mod tests {
 
     #[test]
     fn a_host_without_engine_says_where_one_would_come_from() {
-        let debian = SystemFacts { os_name: "Debian 12".into(), apt: true, ..Default::default() };
+        let debian = SystemFacts { os_name: "Debian 12".into(), manager: "apt-get".into(), ..Default::default() };
         assert!(
             matches!(not_running(&debian), Ok(Engine::Absent { from }) if from == "the archive of Debian 12 (apt)")
         );
         assert!(matches!(not_running(&SystemFacts { dockerd: true, ..debian }), Ok(Engine::Stopped)));
-        let alpine = SystemFacts { os_name: "Alpine".into(), ..Default::default() };
-        assert!(not_running(&alpine).is_err());
+        let alpine = SystemFacts { os_name: "Alpine".into(), manager: "apk".into(), ..Default::default() };
+        assert!(
+            matches!(not_running(&alpine), Ok(Engine::Absent { from }) if from == "the archive of Alpine (apk, untested here)")
+        );
+        assert!(not_running(&SystemFacts { os_name: "Void".into(), ..Default::default() }).is_err());
     }
 }
