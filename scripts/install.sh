@@ -61,6 +61,7 @@ package_for() {
         ca-certificates) choices=(ca-certificates) ;;
         debian-keys) choices=(debian-archive-keyring) ;;
         chromedriver) choices=(chromium-driver chromium-chromedriver) ;;
+        gpg)        choices=(gnupg) ;;
         ip)         choices=(iproute2) ;;
         dnsmasq)    choices=(dnsmasq-base) ;;      # without the service, which would take port 53
         virsh)      choices=(libvirt-clients) ;;

@@ -2,9 +2,8 @@
 # `./run.sh test`: what CI runs. Linters, unit and integration tests; without --quick also the images and the
 # end-to-end tests, which call ./run.sh themselves. The test runner has the last word: nothing is printed after it.
 
-QUICK_TOOLS=(shellcheck cc libc-headers sshd ssh ssh-keygen sudo xmlstarlet xz)
-# OpenSSH's own tests of an agent, and a package archive of our own; elsewhere what needs them is skipped.
-DEBIAN_TOOLS=(openssh-tests softhsm2 gnupg)
+QUICK_TOOLS=(shellcheck cc libc-headers sshd ssh ssh-keygen sudo xmlstarlet xz gpg)
+DEBIAN_TOOLS=(openssh-tests softhsm2)     # OpenSSH's own tests of an agent; elsewhere they are skipped
 FULL_TOOLS=(chromium chromedriver curl git ip)
 
 run_tests() {

@@ -12,6 +12,7 @@ use crate::bootstrap::{
     Access, Become, InstallError, ProbeError, Said, SettingsError, SystemFacts, Unusable, free_bytes, probe,
 };
 use crate::engine::{Docker, EngineError};
+use crate::packages::{Packages, PackagesError};
 use crate::plan::{Cause, HostFacts};
 use crate::ssh::{AgentDialer, ChannelStream, Connection, Output, SshError, Target};
 use crate::state::{EngineState, Scope};
@@ -37,9 +38,12 @@ pub enum SessionError {
     /// The login user's rights.
     #[error(transparent)]
     Unusable(#[from] Unusable),
-    /// Installing or starting the engine.
+    /// Starting the engine.
     #[error(transparent)]
-    Install(#[from] InstallError),
+    Start(#[from] InstallError),
+    /// Installing the engine.
+    #[error(transparent)]
+    Packages(#[from] PackagesError),
     /// The engine's settings.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -77,7 +81,8 @@ impl SessionError {
             Self::Ssh(error) => error.hint(),
             Self::Probe(error) => error.hint(),
             Self::Unusable(error) => Some(error.hint()),
-            Self::Install(error) => error.hint(),
+            Self::Start(error) => error.hint(),
+            Self::Packages(error) => error.hint(),
             Self::Engine(error) => error.hint(),
             Self::Settings(error) => error.hint(),
             Self::NotBack { .. } => Some("look at the host's console; run it again when the host answers".into()),
@@ -100,6 +105,8 @@ pub struct HostSession {
     facts: OnceCell<SystemFacts>,
     /// And how it is reached.
     engine: Option<(Docker, Access)>,
+    /// How packages come to it.
+    packages: Packages,
     events: Events,
     ours: Arc<Ours>,
 }
@@ -126,12 +133,25 @@ impl HostSession {
             let control = Connection::open(&target, &agent).await?;
             // The next connection does not guess again.
             target.identities.insert(0, control.identity().clone());
-            let (bulk, facts) = Default::default();
-            let mut session = Self { target, socket, given, agent, control, bulk, facts, engine: None, events, ours };
+            let (bulk, facts, packages) = Default::default();
+            let mut session =
+                Self { target, socket, given, agent, control, bulk, facts, engine: None, packages, events, ours };
             session.engine = session.find_engine(scope).await?;
             Ok(session)
         };
         steps.step(&label, opened).await
+    }
+
+    /// Sets how packages come to the host, before any are installed.
+    ///
+    /// # Errors
+    /// [`SessionError`] where Docker is to be installed from a bundle that was made for another kind of host.
+    pub async fn set_packages(&mut self, packages: Packages) -> Result<(), SessionError> {
+        if self.engine.is_none() && !self.facts().await?.dockerd {
+            packages.check(&self.control).await?;
+        }
+        self.packages = packages;
+        Ok(())
     }
 
     /// The engine, where it runs.
@@ -152,16 +172,20 @@ impl HostSession {
         let Some((engine, access)) = &self.engine else {
             return Err(EngineError::Unreachable { reason: "it does not run".into() }.into());
         };
-        let open = async || Connection::open_bulk(&self.target, &self.agent).await;
         let connection = match number {
-            0 => self.bulk.get_or_try_init(open).await?.clone(),
-            _ => open().await?,
+            0 => self.bulk_line().await?,
+            _ => Connection::open_bulk(&self.target, &self.agent).await?,
         };
         let dialer = dialer(access.clone(), self.socket.clone(), move || {
             let connection = connection.clone();
             async move { Ok(connection) }
         });
         Ok(engine.over(dialer)?)
+    }
+
+    /// The connection for everything that is large.
+    async fn bulk_line(&self) -> Result<Connection, SshError> {
+        self.bulk.get_or_try_init(async || Connection::open_bulk(&self.target, &self.agent).await).await.cloned()
     }
 
     /// The host's events.

@@ -89,7 +89,7 @@ impl InstallError {
 }
 
 /// Installs the engine from the host's own package archive, where `proxy` is a port of the host's 127.0.0.1 by an HTTP
-/// proxy there; `on_line` sees what the package manager says.
+/// proxy there; `on_line` sees what the package manager says. `prelude` is run before the adapter, in the same shell.
 ///
 /// # Errors
 /// [`InstallError`] with the last lines of output.
@@ -97,10 +97,11 @@ pub async fn install_engine(
     connection: &Connection,
     facts: &SystemFacts,
     proxy: Option<u16>,
+    prelude: &str,
     on_line: impl FnMut(Said<'_>) + Send,
 ) -> Result<(), InstallError> {
     let family = facts.installable()?;
-    run(connection, facts, "installing Docker", &family.installer(proxy), on_line).await
+    run(connection, facts, "installing Docker", &format!("{prelude}\n{}", family.installer(proxy)), on_line).await
 }
 
 impl SystemFacts {

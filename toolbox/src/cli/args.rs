@@ -32,6 +32,8 @@ pub(super) enum Verb {
     Push(super::push::Arguments),
     /// Make hosts ready without a project: install Docker, start it, apply the settings that the inventory asks for
     Bootstrap(super::bootstrap::Arguments),
+    /// Write the packages of Docker into a file, for hosts without internet: `toolbox deploy --bundle FILE`
+    Bundle(super::bundle::Arguments),
     /// List the hosts of the inventory; `hosts check` tests them, `hosts trust` shows and takes in their keys
     Hosts(super::fleet::Arguments),
     /// Show the project's containers on the hosts
@@ -115,6 +117,9 @@ pub(super) struct Deploy {
     /// Also remove containers of services that are not in the file any more
     #[arg(long)]
     pub(super) remove_orphans: bool,
+    /// Install Docker, where it is missing, out of this file of `toolbox bundle`
+    #[arg(long, value_name = "FILE", env = "TOOLBOX_BUNDLE")]
+    pub(super) bundle: Option<PathBuf>,
     #[command(flatten)]
     pub(super) rollout: Rollout,
 }
@@ -369,34 +374,5 @@ pub(super) enum Format {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory as _;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn letter_f_follows_logs_and_names_a_file_elsewhere() {
-        let parse = |line: &str| Arguments::try_parse_from(line.split(' ')).unwrap();
-        for line in ["toolbox -f a.yaml logs -f web", "toolbox logs --file a.yaml --follow web"] {
-            let arguments = parse(line);
-            assert_eq!(arguments.common.file, [PathBuf::from("a.yaml")], "{line}");
-            assert!(matches!(arguments.verb, Verb::Logs(logs) if logs.follow && logs.services == ["web"]), "{line}");
-        }
-        assert_eq!(parse("toolbox status -f a.yaml").common.file, [PathBuf::from("a.yaml")]);
-    }
-
-    #[test]
-    fn everything_after_the_service_is_the_command() {
-        for line in ["toolbox exec -T web -- ls -f --host x", "toolbox exec -T web ls -f --host x"] {
-            let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
-            let Verb::Exec(exec) = arguments.verb else { panic!("{line}") };
-            assert_eq!((exec.service.as_str(), exec.process.no_tty), ("web", true));
-            assert_eq!(exec.command, ["ls", "-f", "--host", "x"], "{line}");
-            assert!(arguments.common.host.is_empty());
-        }
-    }
-}
+#[path = "args_tests.rs"]
+mod tests;

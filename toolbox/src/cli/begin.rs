@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 
 use crate::agent::{self, KeySource};
 use crate::apply::{Event, Interrupt, Ours};
+use crate::packages::Bundle;
 use crate::ssh::AgentDialer;
 use crate::ui::{self, Ui};
 
@@ -26,6 +27,8 @@ pub(super) struct Begun {
     pub(super) interrupted: Interrupt,
     /// Images that are ours.
     pub(super) ours: Arc<Ours>,
+    /// Packages for hosts without a way to their archive.
+    pub(super) bundle: Option<Arc<Bundle>>,
     /// Where events go.
     pub(super) events: UnboundedSender<Event>,
     view: JoinHandle<()>,
@@ -62,7 +65,7 @@ pub(super) async fn begin_with(
     }
     let (events, receiver) = unbounded_channel();
     let view = tokio::spawn(ui::watch(ui, receiver));
-    Ok(Begun { context, agent: dialer, interrupted, ours: Arc::default(), events, view })
+    Ok(Begun { context, agent: dialer, interrupted, ours: Arc::default(), bundle: None, events, view })
 }
 
 impl Begun {

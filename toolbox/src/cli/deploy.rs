@@ -9,6 +9,7 @@ use crate::ui::Ui;
 
 use super::args::{Common, Deploy};
 use super::begin::{Begun, begin};
+use super::bundle;
 use super::exit_status::ExitStatus;
 use super::failure::Failures;
 use super::interrupt;
@@ -24,7 +25,9 @@ pub(super) async fn run(
     key: Option<KeySource>,
     ui: Ui,
 ) -> Result<ExitStatus, Failures> {
-    let begun = begin(common, key, ui).await?;
+    let bundle = bundle::open(arguments.bundle.as_deref())?;
+    let mut begun = begin(common, key, ui).await?;
+    begun.bundle = bundle;
     let finished = deploy(&begun, arguments, ui).await;
     end(begun, finished, &ui).await
 }

@@ -7,6 +7,7 @@ mod args;
 mod attached;
 mod begin;
 mod bootstrap;
+mod bundle;
 mod connect;
 mod context;
 mod deploy;
@@ -67,7 +68,8 @@ pub fn main() -> ExitCode {
             usage.exit()
         }
     };
-    start_tracing("error");
+    // russh's errors come back as values, and are told as such.
+    start_tracing("error,russh=off");
     let ui = Ui::new(arguments.quiet);
     if let Err(error) = hardened {
         ui.say(&format!("warning: this process can be traced by others of its uid: {error}"));
@@ -100,6 +102,7 @@ async fn carry_out(arguments: Arguments, key: Option<KeySource>, ui: Ui) -> Resu
         Verb::Rollback(verb) => rollback::run(&common, &verb, key, ui).await,
         Verb::Releases(verb) => releases::run(&common, &verb, key, ui).await,
         Verb::Prune(verb) => prune::run(&common, &verb, key, ui).await,
+        Verb::Bundle(verb) => bundle::run(&verb, ui).await,
         Verb::Hosts(verb) => fleet::run(&common, &verb, key, ui).await,
         Verb::Bootstrap(verb) => bootstrap::run(&common, &verb, key, ui).await,
         Verb::Push(verb) => push::run(&common, &verb, key, ui).await,

@@ -12,7 +12,7 @@ use super::engine_settings::{AddressPool, EngineSettings, LogRotation};
 use super::rules::{is_password, refuse};
 use super::sources::is_vault;
 use super::values::{json_of, text_of};
-use super::{BecomeMethod, Host, Password, words};
+use super::{BecomeMethod, Host, PackageProxy, Password, words};
 use crate::yaml::{self, Node, Sink, Value};
 
 /// Of several names of a variable that are set, Ansible takes the last.
@@ -38,6 +38,7 @@ pub(super) fn host(name: &str, variables: &Variables, sink: &Sink) -> Host {
         host_keys: reader.host_keys(),
         socket: reader.read(&["toolbox_socket"], socket),
         engine: reader.engine(),
+        package_proxy: reader.read(&["toolbox_package_proxy"], package_proxy).unwrap_or_default(),
         private_key_file: reader.key_file(),
         variables: shown(variables),
     }
@@ -223,5 +224,14 @@ fn socket(text: &str) -> Result<String, String> {
     match path.starts_with('/') && !path.contains('\0') {
         true => Ok(path.to_owned()),
         false => Err(format!("must be the absolute path of a socket, not {text:?}")),
+    }
+}
+
+fn package_proxy(text: &str) -> Result<PackageProxy, String> {
+    match text {
+        "auto" => Ok(PackageProxy::Auto),
+        "always" => Ok(PackageProxy::Always),
+        "never" => Ok(PackageProxy::Never),
+        _ => Err(format!("must be auto, always or never, not {text:?}")),
     }
 }

@@ -34,7 +34,7 @@ use thiserror::Error;
 
 pub use crate::yaml::{Problem, Problems};
 pub use engine_settings::{AddressPool, EngineSettings, LogRotation};
-pub use model::{BecomeMethod, Host, Inventory, Password};
+pub use model::{BecomeMethod, Host, Inventory, PackageProxy, Password};
 
 /// Why a command line's hosts make no sense.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -54,6 +54,8 @@ pub struct Host {
     pub socket: Option<String>,
     /// What `toolbox bootstrap` sees to in the engine's settings (`toolbox_live_restore` and its kin).
     pub engine: EngineSettings,
+    /// Whether the host's packages come through this machine (`toolbox_package_proxy`).
+    pub package_proxy: PackageProxy,
     /// The key to log in with (`ansible_ssh_private_key_file`): a path as it can be opened, but for a `~/` at its
     /// beginning, which is the caller's to expand.
     pub private_key_file: Option<PathBuf>,
@@ -83,6 +85,19 @@ impl fmt::Display for BecomeMethod {
             Self::Doas => "doas",
         })
     }
+}
+
+/// Whether a host's packages come through this machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PackageProxy {
+    /// Where the host cannot reach its archive.
+    #[default]
+    Auto,
+    /// From the start.
+    Always,
+    /// Not at all.
+    Never,
 }
 
 /// A password: overwritten when it is dropped, never shown, never serialised.

@@ -5,8 +5,14 @@ use super::values::text_of;
 use crate::yaml::{Sink, nearest};
 
 /// Our own variables.
-const OURS: [&str; 5] =
-    ["toolbox_address_pools", "toolbox_host_key", "toolbox_live_restore", "toolbox_log_rotation", "toolbox_socket"];
+const OURS: [&str; 6] = [
+    "toolbox_address_pools",
+    "toolbox_host_key",
+    "toolbox_live_restore",
+    "toolbox_log_rotation",
+    "toolbox_package_proxy",
+    "toolbox_socket",
+];
 /// Variables that change how Ansible connects, and why toolbox does not follow them.
 const REFUSED: [(&str, &str); 9] = [
     ("ansible_become_exe", "another sudo program is not supported yet"),

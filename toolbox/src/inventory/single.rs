@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use indexmap::{IndexMap, IndexSet};
 
 use super::host::{is_address, is_user};
-use super::{BecomeMethod, EngineSettings, Host, Inventory, InventoryError};
+use super::{BecomeMethod, EngineSettings, Host, Inventory, InventoryError, PackageProxy};
 
 impl Inventory {
     /// The inventory of one host, written as `[user@]address[:port]` or `ssh://[user@]address[:port]`; an IPv6
@@ -57,6 +57,7 @@ fn parse(spec: &str) -> Result<Host, &'static str> {
         host_keys: Vec::new(),
         socket: None,
         engine: EngineSettings::default(),
+        package_proxy: PackageProxy::default(),
         private_key_file: None,
         variables: BTreeMap::new(),
     })

@@ -180,3 +180,18 @@ fn read_mapping(draft: &mut Draft, root: &Node, sink: &Sink) {
         None => yaml_file::read(draft, root, sink),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_may_be_listed_with_commas() {
+        let load = |list: &str| Inventory::from_file(Path::new(list));
+        let inventory = load("web[1:2].example, db:2222,").unwrap();
+        let hosts: Vec<(&str, u16)> = inventory.hosts.values().map(|host| (host.address.as_str(), host.port)).collect();
+        assert_eq!(hosts, [("web1.example", 22), ("web2.example", 22), ("db", 2222)]);
+        assert!(load("web,root@db").unwrap_err().to_string().contains("\"root@db\" is no name of a host"));
+        assert!(load(",").unwrap_err().to_string().contains("holds no hosts"));
+    }
+}

@@ -223,6 +223,10 @@ fn problems_name_their_place() {
             "1:50: all.hosts.a.toolbox_address_pools[0].base: templates are not supported in a value that toolbox needs (write the value itself)",
         ),
         (
+            "all: {hosts: {a: {toolbox_package_proxy: yes}}}\n",
+            "1:42: all.hosts.a.toolbox_package_proxy: must be auto, always or never, not \"yes\"",
+        ),
+        (
             "a: {children: {b: }}\nb: {children: {c: }}\nc: {children: {a: }, hosts: {h: }}\n",
             "1:17: a.children.b: the groups hold each other: a -> b -> c -> a",
         ),
@@ -389,14 +393,4 @@ fn the_repositorys_own_file_loads() {
     let inventory = Inventory::from_file(&file).unwrap_or_else(|problems| panic!("{problems}"));
     let vm = &inventory.hosts["vm"];
     assert_eq!((vm.address.as_str(), vm.port, vm.user.as_deref()), ("vm", 22, Some("root")));
-}
-
-#[test]
-fn hosts_may_be_listed_with_commas() {
-    let load = |list: &str| Inventory::from_file(Path::new(list));
-    let inventory = load("web[1:2].example, db:2222,").unwrap();
-    let hosts: Vec<(&str, u16)> = inventory.hosts.values().map(|host| (host.address.as_str(), host.port)).collect();
-    assert_eq!(hosts, [("web1.example", 22), ("web2.example", 22), ("db", 2222)]);
-    assert!(load("web,root@db").unwrap_err().to_string().contains("\"root@db\" is no name of a host"));
-    assert!(load(",").unwrap_err().to_string().contains("holds no hosts"));
 }

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::channel::{Incoming, Overflow};
 use super::config::{COMPRESSED, Chosen, PLAIN, config};
+use super::forward::Listeners;
 use super::handler::{SessionError, SessionHandler, SessionNotes, describe};
 use super::host_key::HostKeyPolicy;
 use super::road::{self, Road};
@@ -65,6 +66,11 @@ impl Peer {
     pub(super) fn lost(&self) -> SshError {
         let reason = self.notes.end().unwrap_or_else(|| "it broke off".to_owned());
         SshError::Disconnected { address: self.address.clone(), reason }
+    }
+
+    /// The ports of the host whose connections arrive here.
+    pub(super) fn listeners(&self) -> &Listeners {
+        self.notes.listeners()
     }
 }
 
@@ -180,6 +186,15 @@ impl Connection {
     #[must_use]
     pub fn banner(&self) -> Option<String> {
         self.0.peer.notes.banner()
+    }
+
+    pub(super) fn handle(&self) -> &Handle<SessionHandler> {
+        &self.0.handle
+    }
+
+    /// Its `changed` fails once the connection is gone.
+    pub(super) fn over(&self) -> watch::Receiver<()> {
+        self.0.over.clone()
     }
 
     pub(super) fn peer(&self) -> Arc<Peer> {

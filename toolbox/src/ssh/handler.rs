@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use russh::client::{DisconnectReason, Handler, Session};
+use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::PublicKeyOrCertificate;
-use russh::{ChannelId, ChannelOpenFailure};
+use russh::{Channel, ChannelId, ChannelOpenFailure};
 use tokio::sync::{Notify, watch};
 
 use super::SshError;
+use super::forward::Listeners;
 use super::host_key::HostKeyPolicy;
 
 /// How long the server's words about a refused channel may lag behind the refusal. Both come from
@@ -40,6 +41,7 @@ pub(super) struct SessionNotes {
     end: Mutex<Option<String>>,
     words: Mutex<VecDeque<(ChannelOpenFailure, String)>>,
     words_added: Notify,
+    listeners: Listeners,
 }
 
 impl SessionNotes {
@@ -52,6 +54,11 @@ impl SessionNotes {
     /// The type of the host key that was accepted.
     pub(super) fn host_key(&self) -> Option<String> {
         lock(&self.host_key).clone()
+    }
+
+    /// The ports of the host whose connections arrive here.
+    pub(super) fn listeners(&self) -> &Listeners {
+        &self.listeners
     }
 
     /// Why the session ended, if it is known: a connection cut by force leaves no reason.
@@ -140,6 +147,90 @@ impl Handler for SessionHandler {
         Ok(())
     }
 
+    async fn server_channel_open_forwarded_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        address: &str,
+        port: u32,
+        originator: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), SessionError> {
+        match self.notes.listeners.place(address, port, originator) {
+            Ok(place) => {
+                reply.accept().await;
+                place.take(channel);
+            }
+            Err(reason) => reply.reject(reason).await,
+        }
+        Ok(())
+    }
+
+    // What nobody here asks for is refused: russh would accept it.
+
+    async fn server_channel_open_forwarded_streamlocal(
+        &mut self,
+        _channel: Channel<Msg>,
+        _path: &str,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), SessionError> {
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        _channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), SessionError> {
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_session(
+        &mut self,
+        _channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), SessionError> {
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_direct_tcpip(
+        &mut self,
+        _channel: Channel<Msg>,
+        _host: &str,
+        _port: u32,
+        _originator: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), SessionError> {
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_direct_streamlocal(
+        &mut self,
+        _channel: Channel<Msg>,
+        _path: &str,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), SessionError> {
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_x11(
+        &mut self,
+        _channel: Channel<Msg>,
+        _originator: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), SessionError> {
+        refuse(reply).await
+    }
+
     async fn disconnected(&mut self, reason: DisconnectReason<SessionError>) -> Result<(), SessionError> {
         let words = match reason {
             DisconnectReason::ReceivedDisconnect(info) => {
@@ -151,6 +242,11 @@ impl Handler for SessionHandler {
         *lock(&self.notes.end) = Some(words);
         Ok(())
     }
+}
+
+async fn refuse(reply: ChannelOpenHandle) -> Result<(), SessionError> {
+    reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+    Ok(())
 }
 
 /// russh's errors at the end of a session, in words for people.

@@ -160,6 +160,11 @@ fn channel_hint(what: &str) -> String {
         socket if socket.starts_with("the socket") => {
             "on the host: ls -l on that path (is it there, may the user open it?); sshd -T | grep -i allowstreamlocalforwarding"
         }
+        "to forward a port of its own to this machine" => {
+            "its sshd forbids it: AllowTcpForwarding must be yes or remote, PermitListen must allow 127.0.0.1, \
+             DisableForwarding must be no, and the key's line in authorized_keys must not restrict it; \
+             on the host: sshd -T | grep -i -e allowtcpforwarding -e permitlisten -e disableforwarding"
+        }
         port if port.starts_with("a connection") => {
             "does something listen there? on the host: sshd -T | grep -i -e allowtcpforwarding -e permitopen"
         }

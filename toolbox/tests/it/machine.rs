@@ -150,6 +150,13 @@ impl Machine {
         vec!["nsenter".into(), format!("--net={}", self.namespace())]
     }
 
+    /// A path of the machine, as it is seen from outside.
+    pub(crate) fn within(&self, path: &str) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.child.id()));
+        assert!(root.join("run/toolbox-machine").exists(), "this would be the tester's own machine");
+        root.join(path)
+    }
+
     /// Where its network can be entered.
     pub(crate) fn namespace(&self) -> String {
         format!("/proc/{}/ns/net", self.child.id())

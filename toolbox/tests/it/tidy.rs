@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules and their rings: a module imports from its own ring and below.
-const RINGS: [(&str, u8); 14] = [
+const RINGS: [(&str, u8); 16] = [
     ("cli", 4),
     ("ui", 4),
     ("apply", 3),
     ("bootstrap", 3),
     ("engine", 3),
+    ("packages", 3),
     ("ssh", 3),
     ("plan", 2),
     ("state", 2),
@@ -17,16 +18,18 @@ const RINGS: [(&str, u8); 14] = [
     ("inventory", 1),
     ("release", 1),
     ("ssh_config", 1),
+    ("debian", 0),
     ("image", 0),
     ("yaml", 0),
 ];
 
 /// Heavy dependencies and the one module that may name them.
-const OWNERS: [(&str, &str); 8] = [
+const OWNERS: [(&str, &str); 9] = [
     ("aws_lc_rs", "agent"),
     ("bollard", "engine"),
     ("clap", "cli"),
     ("indicatif", "ui"),
+    ("pgp", "debian"),
     ("region", "agent"),
     ("russh", "ssh"),
     ("saphyr_parser", "yaml"),

@@ -5,9 +5,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::{HostSession, SessionError, told};
-use crate::bootstrap::{Change, InstallError, SettingsError, SystemFacts, install_engine, reboot, start_engine};
+use crate::apply::event::What;
+use crate::bootstrap::{Change, InstallError, SettingsError, SystemFacts, reboot, start_engine};
 use crate::engine::About;
 use crate::inventory::EngineSettings;
+use crate::packages::{Progress, install_engine};
 use crate::plan::{Action, Cause, Operation, Plan};
 use crate::ssh::Connection;
 
@@ -94,7 +96,14 @@ impl HostSession {
         let events = self.events.clone();
         match action {
             Action::InstallEngine => {
-                let installed = install_engine(&self.control, self.facts().await?, None, told(&events));
+                let tell = |progress: Progress<'_>| {
+                    events.send(match progress {
+                        Progress::Line(line) => What::Line(line.to_owned()),
+                        Progress::Note(note) => What::Note(note),
+                    });
+                };
+                let bulk = async || self.bulk_line().await;
+                let installed = install_engine(&self.control, self.facts().await?, &self.packages, bulk, tell);
                 events.step("install Docker", installed).await?;
             }
             Action::StartEngine => {}

@@ -7,7 +7,8 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 : "${proxy=}"
 
 work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
+# A bundle's list of sources and settings, where one is used, has come before.
+trap 'rm -rf "$work" ${bundle:+"$bundle"}' EXIT
 trap 'exit 1' HUP INT PIPE TERM
 errors=$work/errors
 # Where set, a list of sources that counts instead of the host's.
@@ -71,7 +72,7 @@ patiently() {
 
 # The archive has this release no more: apt's words for its own suite, not for one of somebody else's archive.
 moved() {
-  [ -n "$codename" ] && grep -v '://download\.docker\.com/' "$errors" | grep -Eq \
+  [ -z "${bundle-}" ] && [ -n "$codename" ] && grep -v '://download\.docker\.com/' "$errors" | grep -Eq \
     -e "repository '[^']*/(debian|debian-security|ubuntu)/? $codename(-[a-z]+|/updates)? Release' (does not have|no longer has) a Release" \
     -e "Failed to fetch [^ ]*/dists/${codename}[-/][^ ]* +404"
 }
