@@ -63,8 +63,8 @@ host_target() { rustc -vV | sed -n 's/^host: //p'; }
 # Every shell script of ours, whatever its name.
 lint_scripts() {
     local scripts
-    mapfile -t scripts < <(grep -rIlE '^#!/(usr/)?bin/(env )?(ba|da)?sh' . \
-        --exclude-dir=.git --exclude-dir=target --exclude-dir=.toolbox)
+    mapfile -t scripts < <(grep -rInE -m 1 '^#!/(usr/)?bin/(env )?(ba|da)?sh' . \
+        --exclude-dir=.git --exclude-dir=target --exclude-dir=.toolbox | sed -n 's/:1:.*//p')
     printf '%s\n' "${scripts[@]}"
     shellcheck --external-sources "${scripts[@]}" scripts/*.sh
     note "${#scripts[@]} scripts and scripts/"
