@@ -104,8 +104,8 @@ fn disk_that_fills_up_while_images_are_loaded_leaves_nothing_tagged() {
         .project
         .toolbox(&["deploy", "--images", "images.tar"])
         .exits(1)
-        .error(&["vm: loading images: ", "no space left on device"])
-        .hint(&["make room on the host", "docker image prune"])
+        .error(&["vm: loading images: ", "no space left on device", "the images need", "are free now"])
+        .hint(&["make room on the host", "df -i"])
         .prints("failed, nothing changed");
     // The helper, which is sent before, stays for the next deploy.
     let engine = setting.machine.engine();

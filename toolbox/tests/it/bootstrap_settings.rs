@@ -144,6 +144,6 @@ fn who_cannot_become_root_changes_no_settings() {
     project
         .toolbox(&["bootstrap"])
         .exits(1)
-        .error(&["vm: user visitor cannot become root, which changing Docker's settings takes"])
+        .error(&["vm: changing Docker's settings takes root", "user visitor cannot become root by sudo"])
         .hint(&["/etc/sudoers.d/visitor"]);
 }
