@@ -107,7 +107,7 @@ fn a_host_whose_packages_shall_not_come_through_this_machine_does_without() {
     let Some(closed) = Closed::new("never") else { return };
     closed.host("      toolbox_package_proxy: never\n");
     let (machine, archive, run) = closed.deploy(&[]);
-    run.exits(1).error(&["installing Docker failed"]).hint(&["the host cannot reach its package archive"]);
+    run.exits(1).error(&["installing Docker failed: the host cannot reach its package archive"]).hint(&["its network"]);
     assert_eq!(archive.requests(), Vec::<String>::new());
     assert!(!installed(&machine));
 }

@@ -165,24 +165,6 @@ fn over_a_long_line_images_go_through_several_connections_by_themselves() {
 }
 
 #[test]
-fn over_a_near_line_that_is_slow_a_large_image_goes_through_a_receiver() {
-    let Some(setting) = Setting::new("push-slow") else {
-        return;
-    };
-    let _line = Line::lay_slow(&setting.machine, &setting.project);
-    let images = || setting.machine.engine().docker(&["image", "ls", "--format", "{{.Repository}}"]);
-    // Bytes that shrink to nothing, so that the test does not take as long as it was expected.
-    let small = archive_with("small:1", &[("data", &vec![0; 24 << 20])]);
-    std::fs::write(setting.project.path("small.tar"), small).unwrap();
-    setting.project.toolbox(&["push", "--images", "small.tar", "small:1"]).exits(0);
-    assert!(!images().contains("toolbox-relay"), "{}", images());
-    setting.saves(&vec![1; 72 << 20]);
-    setting.push().exits(0);
-    assert!(images().contains("toolbox-relay"), "{}", images());
-    setting.is_whole();
-}
-
-#[test]
 fn push_that_is_killed_goes_on_from_what_has_arrived() {
     let Some(setting) = Setting::new("push-killed").map(Setting::with_spool) else {
         return;

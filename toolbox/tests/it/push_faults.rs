@@ -139,3 +139,22 @@ fn disk_that_fills_up_leaves_nothing_tagged_on_engine_26_containerd() {
 fn disk_that_fills_up_leaves_nothing_tagged_on_engine_28_containerd() {
     disk_fills_up("push-full-28s", Make::Docker("28", Store::Containerd));
 }
+
+#[test]
+fn over_a_near_line_that_is_slow_a_large_image_goes_through_a_receiver_on_engine_26() {
+    // To an engine that reads gzip only, a large one always does.
+    let Some(setting) = Setting::on("push-slow", Make::Docker("26", Store::Classic)) else {
+        return;
+    };
+    let _line = Line::lay_slow(&setting.machine, &setting.project);
+    let images = || setting.machine.engine().docker(&["image", "ls", "--format", "{{.Repository}}"]);
+    // Bytes that shrink to nothing, so that the test does not take as long as it was expected.
+    let small = archive_with("small:1", &[("data", &vec![0; 24 << 20])]);
+    std::fs::write(setting.project.path("small.tar"), small).unwrap();
+    setting.project.toolbox(&["push", "--images", "small.tar", "small:1"]).exits(0);
+    assert!(!images().contains("toolbox-relay"), "{}", images());
+    setting.saves(&vec![1; 72 << 20]);
+    setting.push().exits(0);
+    assert!(images().contains("toolbox-relay"), "{}", images());
+    setting.is_whole();
+}
