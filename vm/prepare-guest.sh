@@ -57,14 +57,8 @@ write_archive() {
         ./etc/hostname ./etc/hosts ./etc/resolv.conf ./proc ./sys ./dev ./run ./tmp
 }
 
-# Until Debian 12 a system may keep /lib apart from /usr/lib, where the modules lie.
-link_modules() {
-    [ -e /lib/modules ] || ln -s ../usr/lib/modules /lib/modules
-}
-
 remove_container_traces
 remove_identity
-link_modules
 choose_units
 chmod -R u=rwX,go=rX /etc/systemd /etc/ssh/sshd_config.d /etc/apt/apt.conf.d /etc/dpkg/dpkg.cfg.d /etc/modprobe.d /etc/fstab
 chmod 0755 /usr/local/sbin/*
