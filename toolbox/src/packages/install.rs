@@ -80,23 +80,6 @@ impl PackagesError {
     }
 }
 
-/// What is told while it works.
-pub enum Progress<'a> {
-    /// A line of the package manager's.
-    Line(&'a str),
-    /// Something a person should know.
-    Note(String),
-}
-
-impl<'a> From<Said<'a>> for Progress<'a> {
-    fn from(said: Said<'a>) -> Self {
-        match said {
-            Said::Line(line) => Self::Line(line),
-            Said::Note(note) => Self::Note(note.to_owned()),
-        }
-    }
-}
-
 impl Packages {
     /// Whether a bundle is for this host. Changes nothing.
     ///
@@ -129,7 +112,7 @@ pub async fn install_engine(
     facts: &SystemFacts,
     packages: &Packages,
     bulk: impl AsyncFnOnce() -> Result<Connection, SshError>,
-    mut tell: impl FnMut(Progress<'_>) + Send,
+    mut tell: impl FnMut(Said<'_>) + Send,
 ) -> Result<(), PackagesError> {
     if let Some(bundle) = &packages.bundle {
         packages.check(control).await?;
@@ -164,16 +147,13 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// By the host's own way; beside an error, what was said of archives that were not reached.
-    async fn plainly(
-        &self,
-        tell: &mut (impl FnMut(Progress<'_>) + Send),
-    ) -> Result<(), (InstallError, Option<String>)> {
+    async fn plainly(&self, tell: &mut (impl FnMut(Said<'_>) + Send)) -> Result<(), (InstallError, Option<String>)> {
         let mut unreached = Unreached::default();
         let installed = crate::bootstrap::install_engine(self.control, self.facts, None, self.prelude, |said| {
             if let Said::Line(line) = said {
                 unreached.read(line);
             }
-            tell(said.into());
+            tell(said);
         });
         let installed = installed.await;
         installed.map_err(|error| (error, unreached.said()))
@@ -183,13 +163,13 @@ impl Run<'_> {
         &self,
         reach: Reach,
         bulk: impl AsyncFnOnce() -> Result<Connection, SshError>,
-        tell: &mut (impl FnMut(Progress<'_>) + Send),
+        tell: &mut (impl FnMut(Said<'_>) + Send),
     ) -> Result<(), PackagesError> {
         let archives = archives(self.control).await?;
         if archives.is_empty() {
             return Err(PackagesError::NoArchive);
         }
-        tell(Progress::Note(note(reach, &archives)));
+        tell(Said::Note(&note(reach, &archives)));
         let supply = Supply::Archives(archives, Upstream::from_environment(reach));
         self.through(bulk().await?, supply, tell).await
     }
@@ -199,12 +179,11 @@ impl Run<'_> {
         &self,
         bulk: Connection,
         supply: Supply,
-        tell: &mut (impl FnMut(Progress<'_>) + Send),
+        tell: &mut (impl FnMut(Said<'_>) + Send),
     ) -> Result<(), PackagesError> {
         let mut forward = bulk.forward_from_host().await?;
         let port = Some(forward.port());
-        let on_line = |said: Said<'_>| tell(said.into());
-        let installing = crate::bootstrap::install_engine(self.control, self.facts, port, self.prelude, on_line);
+        let installing = crate::bootstrap::install_engine(self.control, self.facts, port, self.prelude, tell);
         tokio::select! {
             installed = installing => Ok(installed?),
             () = serve(supply, async || forward.accept().await) => Err(PackagesError::LineLost),

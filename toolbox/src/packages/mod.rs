@@ -18,7 +18,7 @@ mod upstream;
 pub use archives::Archives;
 pub use bundle::{Bundle, BundleError, Manifest};
 pub use fetch::FetchError;
-pub use install::{Packages, PackagesError, Progress, install_engine};
+pub use install::{Packages, PackagesError, install_engine};
 pub use make::{Made, MakeError, Wanted, make};
 pub use proxy::{Supply, serve};
 pub use upstream::{Reach, Upstream};

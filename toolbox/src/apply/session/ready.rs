@@ -5,11 +5,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::{HostSession, SessionError, told};
-use crate::apply::event::What;
 use crate::bootstrap::{Change, InstallError, SettingsError, SystemFacts, reboot, start_engine};
 use crate::engine::About;
 use crate::inventory::EngineSettings;
-use crate::packages::{Progress, install_engine};
+use crate::packages::install_engine;
 use crate::plan::{Action, Cause, Operation, Plan};
 use crate::ssh::Connection;
 
@@ -96,14 +95,8 @@ impl HostSession {
         let events = self.events.clone();
         match action {
             Action::InstallEngine => {
-                let tell = |progress: Progress<'_>| {
-                    events.send(match progress {
-                        Progress::Line(line) => What::Line(line.to_owned()),
-                        Progress::Note(note) => What::Note(note),
-                    });
-                };
                 let bulk = async || self.bulk_line().await;
-                let installed = install_engine(&self.control, self.facts().await?, &self.packages, bulk, tell);
+                let installed = install_engine(&self.control, self.facts().await?, &self.packages, bulk, told(&events));
                 events.step("install Docker", installed).await?;
             }
             Action::StartEngine => {}
