@@ -117,9 +117,8 @@ pub(super) struct Deploy {
     /// Also remove containers of services that are not in the file any more
     #[arg(long)]
     pub(super) remove_orphans: bool,
-    /// Install Docker, where it is missing, out of this file of `toolbox bundle`
-    #[arg(long, value_name = "FILE", env = "TOOLBOX_BUNDLE")]
-    pub(super) bundle: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) bundle: super::bundle::Given,
     #[command(flatten)]
     pub(super) rollout: Rollout,
 }

@@ -7,7 +7,8 @@ use tokio::task::JoinHandle;
 
 use crate::agent::{self, KeySource};
 use crate::apply::{Event, Interrupt, Ours};
-use crate::packages::Bundle;
+use crate::inventory::Host;
+use crate::packages::{Bundle, Packages};
 use crate::ssh::AgentDialer;
 use crate::ui::{self, Ui};
 
@@ -69,6 +70,11 @@ pub(super) async fn begin_with(
 }
 
 impl Begun {
+    /// How this host gets its packages.
+    pub(super) fn packages(&self, host: &Host) -> Packages {
+        Packages { proxy: host.package_proxy, bundle: self.bundle.clone() }
+    }
+
     /// Goes on with what went well; else the view ends before the failures are shown.
     ///
     /// # Errors

@@ -1,6 +1,5 @@
 //! `toolbox bootstrap`
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -9,13 +8,12 @@ use futures_util::stream::{self, StreamExt as _};
 use crate::agent::KeySource;
 use crate::apply::{Events, HostSession, Readiness, SessionError};
 use crate::inventory::{EngineSettings, Host};
-use crate::packages::Packages;
 use crate::plan::{Plan, render};
 use crate::ui::{HostOutcome, Outcome, Ui};
 
 use super::args::{Common, Format};
 use super::begin::{Begun, begin_with};
-use super::bundle;
+use super::bundle::Given;
 use super::context::Context;
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Failures};
@@ -36,9 +34,8 @@ pub(super) struct Arguments {
     /// Reboot the hosts on which an update waits for it (Debian and its kin), and wait until they are back
     #[arg(long)]
     reboot: bool,
-    /// Install Docker, where it is missing, out of this file of `toolbox bundle`
-    #[arg(long, value_name = "FILE", env = "TOOLBOX_BUNDLE")]
-    bundle: Option<PathBuf>,
+    #[command(flatten)]
+    bundle: Given,
     /// Hosts that are worked on at once
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=512))]
     parallel: u16,
@@ -60,7 +57,7 @@ pub(super) async fn run(
 ) -> Result<ExitStatus, Failures> {
     let context = Context::of_hosts(common)?;
     context.warn(&ui);
-    let bundle = bundle::open(arguments.bundle.as_deref())?;
+    let bundle = arguments.bundle.open()?;
     let mut begun = begin_with(context, common, key, ui).await?;
     begun.bundle = bundle;
     let ended = match interrupt::or_interrupted(&begun.interrupted, look_at_all(&begun, arguments)).await {
@@ -103,7 +100,7 @@ async fn look_at(host: &Host, begun: &Begun, arguments: &Arguments) -> Result<Wo
     let (events, ours) = (Events::new(&host.name, begun.events.clone()), Arc::clone(&begun.ours));
     let (target, engine) = (begun.context.target(host), begun.context.engine(host));
     let mut session = HostSession::open(target, engine, begun.agent.clone(), events, ours, None).await?;
-    session.set_packages(Packages { proxy: host.package_proxy, bundle: begun.bundle.clone() }).await?;
+    session.set_packages(begun.packages(host)).await?;
     let settings = host.engine.clone();
     let plan = session.plan_readiness(&Readiness { settings: &settings, reboot: arguments.reboot }).await?;
     Ok(Work { session, settings, plan })

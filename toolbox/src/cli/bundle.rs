@@ -78,11 +78,21 @@ fn copy(file: &Path, ui: &Ui) -> std::io::Result<()> {
     }
 }
 
-/// Opens the bundle that was named, before any host is asked.
-///
-/// # Errors
-/// It is none, or not whole.
-pub(super) fn open(file: Option<&Path>) -> Result<Option<Arc<Bundle>>, Failures> {
-    let opened = file.map(Bundle::open).transpose();
-    opened.map(|bundle| bundle.map(Arc::new)).map_err(|e| configuration(&e, Some(e.hint())))
+/// The argument of verbs that install Docker.
+#[derive(Debug, clap::Args)]
+pub(super) struct Given {
+    /// Install Docker, where it is missing, out of this file of `toolbox bundle`
+    #[arg(long, value_name = "FILE", env = "TOOLBOX_BUNDLE")]
+    bundle: Option<PathBuf>,
+}
+
+impl Given {
+    /// Opens the bundle that was named, before any host is asked.
+    ///
+    /// # Errors
+    /// It is none, or not whole.
+    pub(super) fn open(&self) -> Result<Option<Arc<Bundle>>, Failures> {
+        let opened = self.bundle.as_deref().map(Bundle::open).transpose();
+        opened.map(|bundle| bundle.map(Arc::new)).map_err(|e| configuration(&e, Some(e.hint())))
+    }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use crate::apply::{Events, HostSession, SessionError};
-use crate::packages::Packages;
 use crate::plan::HostFacts;
 use crate::state::Scope;
 
@@ -41,8 +40,7 @@ pub(super) async fn connect_for<'a>(begun: &Begun, scope: impl Fn(&str) -> Scope
         let failed = |e: SessionError| (host.name.clone(), Failure::of(&e, e.hint()).on(&host.name));
         let mut session = opened.map_err(failed)?;
         let facts = session.observe(&scope).await.map_err(failed)?;
-        let packages = Packages { proxy: host.package_proxy, bundle: begun.bundle.clone() };
-        session.set_packages(packages).await.map_err(failed)?;
+        session.set_packages(begun.packages(host)).await.map_err(failed)?;
         Ok(Seen { session, facts })
     });
     let (mut seen, mut failures) = (Vec::new(), Vec::new());

@@ -9,7 +9,6 @@ use crate::ui::Ui;
 
 use super::args::{Common, Deploy};
 use super::begin::{Begun, begin};
-use super::bundle;
 use super::exit_status::ExitStatus;
 use super::failure::Failures;
 use super::interrupt;
@@ -25,7 +24,7 @@ pub(super) async fn run(
     key: Option<KeySource>,
     ui: Ui,
 ) -> Result<ExitStatus, Failures> {
-    let bundle = bundle::open(arguments.bundle.as_deref())?;
+    let bundle = arguments.bundle.open()?;
     let mut begun = begin(common, key, ui).await?;
     begun.bundle = bundle;
     let finished = deploy(&begun, arguments, ui).await;
