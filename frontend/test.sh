@@ -86,7 +86,7 @@ start_frontend() { # name [docker options]
     shift
     docker run --detach --name "$name" --network "$prefix" "${hardened[@]}" --tmpfs /tmp \
         --publish 127.0.0.1::8080 --env CLOCK_BACKEND=clock-backend:8000 "$@" "$frontend_image" > /dev/null
-    url=http://$(docker port "$name" 8080/tcp | head -n 1)
+    url=http://$(docker port "$name" 8080/tcp | sed -n 1p)
 }
 
 address_of() { docker inspect --format "{{(index .NetworkSettings.Networks \"$prefix\").IPAddress}}" "$1"; }
@@ -121,7 +121,7 @@ clock_is_right() {
 no_answer_is_plain() {
     answers 502 "$url/clock" && header_is Cache-Control no-store "$url/clock" &&
         header_is Content-Type "text/plain; charset=utf-8" "$url/clock" &&
-        fetch "$url/clock" | grep -qx 'the clock backend does not answer'
+        fetch "$url/clock" | grep -x 'the clock backend does not answer'
 }
 page_is_served() {
     fetch --fail "$url/" > "$work/page" && grep -q '<title>Clocker</title>' "$work/page" &&
@@ -148,7 +148,7 @@ hardened_headers() { # PATH
         Cross-Origin-Resource-Policy Content-Security-Policy; do
         [ "$(header_of "$name" "$url$1" | wc -l)" = 1 ] || { echo "$1: not one $name"; return 1; }
     done
-    header_of Content-Security-Policy "$url$1" | grep -q "^default-src 'none'; "
+    header_of Content-Security-Policy "$url$1" | grep "^default-src 'none'; "
 }
 gzip_only_where_it_pays() {
     header_is Content-Encoding gzip --compressed "$url/" && header_is Vary Accept-Encoding "$url/" &&
@@ -172,7 +172,7 @@ no_process_is_root() {
     done
 }
 first_process_is_nginx() {
-    docker exec "$frontend" cat /proc/1/cmdline | tr '\0' ' ' | grep -q '^nginx: master process '
+    docker exec "$frontend" cat /proc/1/cmdline | tr '\0' ' ' | grep '^nginx: master process '
 }
 
 start_backend "$backend" --network-alias clock-backend
@@ -251,10 +251,10 @@ stops_at_once() {
 }
 starts_again_after_a_kill() {
     docker kill "$1" > /dev/null && docker start "$1" > /dev/null &&
-        url=http://$(docker port "$1" 8080/tcp | head -n 1) && eventually 10 clock_is_right
+        url=http://$(docker port "$1" 8080/tcp | sed -n 1p) && eventually 10 clock_is_right
 }
 good_answers_are_not_logged() { ! docker logs "$frontend" 2>&1 | grep -E '"GET /(clock|healthz) [^"]*" 200 '; }
-failures_are_logged() { docker logs "$frontend" 2>&1 | grep -q '"GET /clock HTTP/1.1" 502 '; }
+failures_are_logged() { docker logs "$frontend" 2>&1 | grep '"GET /clock HTTP/1.1" 502 '; }
 
 check "good answers of /clock are not logged" good_answers_are_not_logged
 check "failures of /clock are logged" failures_are_logged
@@ -266,7 +266,7 @@ done
 check "names the missing tmpfs" names_the_missing_tmpfs
 check "stops at once and cleanly" stops_at_once "$frontend"
 docker start "$frontend" > /dev/null
-url=http://$(docker port "$frontend" 8080/tcp | head -n 1)
+url=http://$(docker port "$frontend" 8080/tcp | sed -n 1p)
 check "starts again after a stop" eventually 10 clock_is_right
 check "starts again after a kill" starts_again_after_a_kill "$frontend"
 
@@ -282,7 +282,7 @@ END
 chmod 0644 "$work/index.html"
 serves_the_mounted_page() {
     fetch --fail "$url/" | cmp - "$work/index.html" &&
-        header_of Content-Security-Policy "$url/" | grep -q "script-src 'self' 'unsafe-inline';"
+        header_of Content-Security-Policy "$url/" | grep "script-src 'self' 'unsafe-inline';"
 }
 start_frontend "$prefix-other" --volume "$work/index.html:/usr/share/nginx/html/index.html:ro" \
     --env CLOCK_BACKEND="$(address_of "$backend"):8000"

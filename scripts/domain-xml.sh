@@ -118,7 +118,7 @@ younger_machine() {
     arch=$(xml "$1" /domain/os/type/@arch)
     virsh_ capabilities >"$1.capabilities"
     { xml "$1.capabilities" "//guest/arch[@name='${arch:-x86_64}']//machine"; echo "$2"; } |
-        { grep -xE "$family-[0-9.]+" || true; } | sort -V | uniq | awk -v old="$2" 'found { print; exit } $0 == old { found = 1 }'
+        { grep -xE "$family-[0-9.]+" || true; } | sort -V | uniq | awk -v old="$2" 'found == 1 { print; found = 2 } !found && $0 == old { found = 1 }'
 }
 
 # capabilities COPY: what libvirt and QEMU offer for its type, processor and board.
@@ -147,11 +147,11 @@ repair_graphics() {
 
 repair_video() {
     local model there instead
-    model=$(xml "$1" /domain/devices/video/model/@type | head -n 1)
+    model=$(xml "$1" /domain/devices/video/model/@type | sed -n 1p)
     [[ -n $model ]] || return 0
     there=$(offered "$1" "//video/enum[@name='modelType']/value")
     if grep -xF "$model" <<<"$there" >/dev/null; then return 0; fi
-    instead=$(for choice in virtio vga bochs cirrus none; do grep -xF "$choice" <<<"$there" || true; done | head -n 1)
+    instead=$(for choice in virtio vga bochs cirrus none; do grep -xF "$choice" <<<"$there" || true; done | sed -n 1p)
     edit "$1" -d "/domain/devices/video/model/@*[name() != 'type']" -d '/domain/devices/video/*[name() != "model"]' \
         -u /domain/devices/video/model/@type -v "${instead:-none}"
     repaired "$1" "video $model is not in this QEMU -> ${instead:-none}"

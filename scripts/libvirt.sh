@@ -119,9 +119,9 @@ refuse_collision() {
 # network_range NETWORK-XML: ADDRESS/PREFIX of its IPv4 network.
 network_range() {
     local own="/network/ip[not(@family='ipv6')]" address prefix mask octet
-    address=$(xml "$1" "$own/@address" | head -n 1)
-    prefix=$(xml "$1" "$own/@prefix" | head -n 1)
-    mask=$(xml "$1" "$own/@netmask" | head -n 1)
+    address=$(xml "$1" "$own/@address" | sed -n 1p)
+    prefix=$(xml "$1" "$own/@prefix" | sed -n 1p)
+    mask=$(xml "$1" "$own/@netmask" | sed -n 1p)
     [[ -n $address ]] || return 0
     if [[ -z $prefix ]]; then
         prefix=0

@@ -135,7 +135,7 @@ shown() { echo "${1#"$PWD"/}"; }
 
 machine_state() {
     local state
-    state=$(virsh_ domstate "$DOMAIN" 2>/dev/null | head -n 1)
+    state=$(virsh_ domstate "$DOMAIN" 2>/dev/null | sed -n 1p)
     echo "${state:-absent}"
 }
 

@@ -67,7 +67,15 @@ lint_scripts() {
         --exclude-dir=.git --exclude-dir=target --exclude-dir=.toolbox | sed -n 's/:1:.*//p')
     printf '%s\n' "${scripts[@]}"
     shellcheck --external-sources "${scripts[@]}" scripts/*.sh
+    no_reader_stops_early "${scripts[@]}" scripts/*.sh
     note "${#scripts[@]} scripts and scripts/"
+}
+
+# Under pipefail a reader that stops early makes a writer fail, and so the line, now and then.
+no_reader_stops_early() {
+    local found
+    found=$(grep -lw pipefail "$@" | xargs grep -nE '\| *(head|grep -[a-zA-Z]*q)( |$)' scripts/*.sh) || return 0
+    fail 1 "these end their input early: $found" "sed -n 1p, or grep without -q"
 }
 
 # --- the Rust toolchain ------------------------------------------------------------------------------------

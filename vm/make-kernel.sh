@@ -8,7 +8,7 @@ initramfs=/tmp/initramfs
 
 unpack_kernel() {
     package=$(apt-cache depends "linux-image-cloud-$(dpkg --print-architecture)" |
-        sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
+        sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | sed -n 1p)
     cd /tmp
     apt-get download "$package"
     dpkg-deb --extract "$package"_*.deb "$tree"
