@@ -118,8 +118,14 @@ impl<W: io::Write> Session<W> {
             }
             Request::Copy { diff_id, size, base, pieces } => store::copy(spool, diff_id, size, base, &pieces),
             Request::Patch { diff_id, size, offset, length, reference, payload: _ } => {
-                let bytes = unpacker.patch(spool, &reference, payload, length)?;
-                store::put(spool, diff_id, size, offset, bytes)
+                match unpacker.patch(spool, &reference, payload, length) {
+                    Ok(bytes) => store::put(spool, diff_id, size, offset, bytes),
+                    // The base went with the load.
+                    Err(fault) if fault.kind == ErrorKind::Base && spool.has_loaded(diff_id) => {
+                        Ok(Reply::Stored { diff_id, offset, length })
+                    }
+                    Err(fault) => Err(fault),
+                }
             }
             Request::Load { entries, size } => {
                 let load = load::Load { spool, engine, patience: load::PATIENCE, is_alone: *is_alone };

@@ -62,7 +62,7 @@ impl Load<'_> {
             Err(Stop::Fault(fault)) => return Err(self.give_up(writer.upload, fault)),
         }
         let messages = writer.upload.answer()?;
-        self.clean(ids);
+        self.clean(&ids);
         Ok(Reply::Loaded { messages })
     }
 
@@ -80,11 +80,8 @@ impl Load<'_> {
     }
 
     /// What cannot be removed is swept later; the load is done.
-    fn clean(&self, mut ids: Vec<DiffId>) {
-        let cleaned = self.spool.own_bases().and_then(|bases| {
-            ids.extend(bases);
-            self.spool.done_with(&ids)
-        });
+    fn clean(&self, layers: &[DiffId]) {
+        let cleaned = self.spool.own_bases().and_then(|bases| self.spool.done_with(layers, &bases));
         if let Err(error) = cleaned {
             eprintln!("toolbox-relay: the spool was not cleaned: {error}");
         }

@@ -3,8 +3,9 @@
 //! Contract: a layer's bytes are in `<hex>.part` (with holes), `<hex>.map` says which are there, `<hex>.base` is
 //! a layer to copy from. Whoever uses a file holds [`Spool::using`]; whoever removes some, [`Spool::alone`], and
 //! removes none that a living receiver wants. A receiver (one deployer's container here) lives while a session
-//! of it does, which holds a lock on `.sessions-<receiver>`; it wants what `<hex>.want-<receiver>` names. So
-//! nothing has to be cleaned up after anybody who was killed.
+//! of it does, which holds a lock on `.sessions-<receiver>`; it wants what `<hex>.want-<receiver>` names, and has
+//! no use any more for parts of what `<hex>.loaded-<receiver>` names. So nothing has to be cleaned up after
+//! anybody who was killed.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -31,8 +32,17 @@ pub(super) enum Kind {
     Base,
     /// A base that is still read.
     Unread,
-    /// A mark.
+    /// A mark: a receiver wants it.
     Want,
+    /// A mark: a receiver has loaded it.
+    Loaded,
+}
+
+impl Kind {
+    /// Whether it says something of a receiver.
+    pub(super) fn is_mark(self) -> bool {
+        matches!(self, Self::Want | Self::Loaded)
+    }
 }
 
 /// The spool, and who uses it.
@@ -111,6 +121,7 @@ impl Spool {
             Kind::Base => format!("{hex}.base"),
             Kind::Unread => format!("{hex}.unread-{}-{}", self.receiver, std::process::id()),
             Kind::Want => format!("{hex}.want-{}", self.receiver),
+            Kind::Loaded => format!("{hex}.loaded-{}", self.receiver),
         })
     }
 
@@ -140,10 +151,14 @@ impl Spool {
     /// What living receivers want; the marks and locks of dead ones are removed.
     pub(super) fn wanted(&self, _alone: &Guard<'_>) -> io::Result<BTreeSet<DiffId>> {
         let mut wanted = BTreeSet::new();
-        for (id, _, path) in self.files()?.into_iter().filter(|(_, kind, _)| *kind == Kind::Want) {
-            let receiver = path.to_str().and_then(|path| path.rsplit_once(".want-"));
+        for (id, kind, path) in self.files()?.into_iter().filter(|(_, kind, _)| kind.is_mark()) {
+            let receiver = path.to_str().and_then(|path| path.rsplit_once('-'));
             match receiver {
-                Some((_, receiver)) if self.lives(receiver)? => _ = wanted.insert(id),
+                Some((_, receiver)) if self.lives(receiver)? => {
+                    if kind == Kind::Want {
+                        wanted.insert(id);
+                    }
+                }
                 _ => remove(&path)?,
             }
         }
@@ -185,17 +200,27 @@ impl Spool {
         Ok(bases.filter(|id| self.path(*id, Kind::Want).exists()).collect())
     }
 
-    /// This receiver no longer wants these; what nobody else wants is removed.
-    pub(super) fn done_with(&self, ids: &[DiffId]) -> io::Result<()> {
+    /// This receiver has loaded these layers with the help of these bases, and no longer wants them; what nobody else
+    /// wants is removed.
+    pub(super) fn done_with(&self, layers: &[DiffId], bases: &[DiffId]) -> io::Result<()> {
         let guard = self.alone()?;
-        for id in ids {
+        for id in layers {
+            create(&self.path(*id, Kind::Loaded))?;
+        }
+        let ids = || layers.iter().chain(bases);
+        for id in ids() {
             remove(&self.path(*id, Kind::Want))?;
         }
         let wanted = self.wanted(&guard)?;
-        let unwanted = ids.iter().filter(|id| !wanted.contains(*id));
+        let unwanted = ids().filter(|id| !wanted.contains(*id));
         unwanted
             .flat_map(|id| [Kind::Map, Kind::Part, Kind::Base].map(|kind| self.path(*id, kind)))
             .try_for_each(|path| remove(&path))
+    }
+
+    /// Whether this receiver has loaded it: parts that come late, since another's came first, are of no use.
+    pub(super) fn has_loaded(&self, id: DiffId) -> bool {
+        self.path(id, Kind::Loaded).exists()
     }
 
     /// Forgets a layer's bytes, whoever wants them: they are wrong.
@@ -212,6 +237,7 @@ fn parse(name: &str) -> Option<(DiffId, Kind)> {
         "map" => Kind::Map,
         "base" => Kind::Base,
         _ if rest.starts_with("want-") => Kind::Want,
+        _ if rest.starts_with("loaded-") => Kind::Loaded,
         _ if rest.starts_with("unread-") => Kind::Unread,
         _ => return None,
     };

@@ -1,6 +1,7 @@
 //! Parts of layers into the spool.
 //!
-//! Contract: a part is noted once it is written whole. Sizes are checked before anything is written.
+//! Contract: a part is noted once it is written whole. Sizes are checked before anything is written. A part of what
+//! this receiver has loaded, since another's parts came first, is taken and dropped.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -14,7 +15,7 @@ use zstd::zstd_safe::DCtx;
 
 use super::fault::Fault;
 use super::ranges::Ranges;
-use super::spool::{Guard, Kind, Spool, create};
+use super::spool::{Guard, Kind, Spool, create, remove};
 
 /// No layer is as large; file systems take it.
 pub(super) const MOST_SIZE: u64 = 1 << 40;
@@ -77,7 +78,7 @@ fn wrong(length: usize) -> Fault {
     Fault::new(ErrorKind::Chunk, format!("the payload does not unpack to {length} bytes"))
 }
 
-/// What the spool holds. What it holds anything of is wanted from now on.
+/// What the spool holds. What it holds anything of is wanted from now on, and anything is of use again.
 pub(super) fn have(spool: &Spool, layers: &[Layer]) -> Result<Reply, Fault> {
     if layers.len() > MOST_LAYERS {
         return Err(Fault::protocol(format!("one question is about at most {MOST_LAYERS} layers")));
@@ -85,6 +86,7 @@ pub(super) fn have(spool: &Spool, layers: &[Layer]) -> Result<Reply, Fault> {
     let guard = spool.using()?;
     let held = layers.iter().map(|layer| {
         let ranges = held(spool, layer.diff_id, layer.size)?.into_vec();
+        remove(&spool.path(layer.diff_id, Kind::Loaded))?;
         if !ranges.is_empty() {
             spool.want(layer.diff_id, &guard)?;
         }
@@ -108,8 +110,10 @@ pub(super) fn put(spool: &Spool, diff_id: DiffId, size: u64, offset: u64, bytes:
     let length = bytes.len() as u64;
     check(size, offset, length).map_err(|fault| fault.of(diff_id))?;
     let guard = spool.using()?;
-    open(spool, diff_id, &guard)?.write_all_at(bytes, offset)?;
-    note(spool, diff_id, &Ranges::of(vec![(offset, offset + length)]))?;
+    if !spool.has_loaded(diff_id) {
+        open(spool, diff_id, &guard)?.write_all_at(bytes, offset)?;
+        note(spool, diff_id, &Ranges::of(vec![(offset, offset + length)]))?;
+    }
     Ok(Reply::Stored { diff_id, offset, length })
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn sweep(spool: &Spool, older: Duration) -> io::Result<Left> {
     let alone = spool.alone()?;
     let wanted = spool.wanted(&alone)?;
     spool.forget_the_dead(&alone)?;
-    let files: Vec<_> = spool.files()?.into_iter().filter(|(_, kind, _)| *kind != Kind::Want).collect();
+    let files: Vec<_> = spool.files()?.into_iter().filter(|(_, kind, _)| !kind.is_mark()).collect();
     // A part and its map go together.
     let mut young = BTreeSet::new();
     for (id, _, path) in files.iter().filter(|(_, kind, _)| is_part(*kind)) {

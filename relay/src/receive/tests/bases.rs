@@ -90,7 +90,7 @@ fn a_layer_is_found_in_every_form_and_makes_another_one() {
         let frames: Vec<_> = [copy].into_iter().chain(literals).chain([load(&[&new])]).collect();
         session.answer(&bytes(&frames)[..]).unwrap();
         assert_loaded(&host.engine.loaded(), &[&new]);
-        assert_eq!(host.names(), ["lock", "sessions-one"], "form {form}");
+        assert_eq!(host.names(), ["loaded-one", "lock", "sessions-one"], "form {form}");
     }
 }
 

