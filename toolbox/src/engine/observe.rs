@@ -14,12 +14,15 @@ use bollard::models::{
 };
 
 use crate::image::Reference;
-use crate::plan::{FIELDS_LABEL, HASH_LABEL, RELEASE_LABEL, ROLE_LABEL, SERVICE_LABEL};
+use crate::plan::{FIELDS_LABEL, HASH_LABEL, RELEASE_LABEL, ROLE_LABEL, SERVICE_LABEL, short_hash};
 use crate::state::{EngineState, Live, ObservedContainer, ObservedImage, Owned, Role, Scope, Store};
 
 use super::questions::{Answer, Questions, by_name};
 use super::{ContainerStatus, EngineError};
 pub(super) use image::Inspected;
+
+/// Hex digits.
+const SHORT_ID: usize = 12;
 
 /// What the scope needs; of the project's containers also what can be changed while they exist.
 pub(super) async fn snapshot(questions: &Questions, scope: &Scope<'_>) -> Result<EngineState, EngineError> {
@@ -66,8 +69,8 @@ async fn details(
     let relays = own.clone().filter(|c| c.role == Role::Relay);
     let asked = [
         if complete { Vec::new() } else { vec!["/info".into(), "/version".into()] },
-        own.map(|c| format!("/containers/{}/json", c.id)).collect(),
-        relays.clone().map(|c| relay::path(&c.id)).collect(),
+        own.map(|c| format!("/containers/{}/json", short(&c.id))).collect(),
+        relays.clone().map(|c| relay::path(short(&c.id))).collect(),
         unknown.iter().map(|image| format!("/images/{}/json", image.id)).collect(),
     ];
     let [system, inspected, told, unknown] = questions.groups(asked).await?;
@@ -89,6 +92,11 @@ async fn details(
     state.images = known.collect();
     state.images.extend(inspected_images(unknown)?);
     Ok(state)
+}
+
+/// As much of a container's id as Docker shows, which is unlike all others on an engine.
+fn short(id: &str) -> &str {
+    id.get(..SHORT_ID).unwrap_or(id)
 }
 
 /// Every image that the engine holds, those without a name too.
@@ -123,7 +131,7 @@ fn read_system([info, version]: [Answer; 2]) -> Result<EngineState, EngineError>
 
 fn owned(labels: Option<&HashMap<String, String>>) -> Owned {
     let label = |name: &str| labels.and_then(|labels| labels.get(name)).cloned();
-    Owned { project: label("com.docker.compose.project"), hash: label(HASH_LABEL) }
+    Owned { project: label("com.docker.compose.project"), hash: label(HASH_LABEL).map(|hash| short_hash(&hash)) }
 }
 
 /// The variant in the kernel's word for the machine (`armv7l`); only 32-bit ARM has it there.
@@ -217,13 +225,13 @@ pub(super) fn container(summary: &ContainerSummary) -> ObservedContainer {
         name: name.map(|n| n.trim_start_matches('/').to_owned()).unwrap_or_default(),
         project: label("project"),
         service: label("service"),
-        config_hash: label("config-hash"),
+        config_hash: label("config-hash").map(|hash| short_hash(&hash)),
         oneoff: label("oneoff").is_some_and(|v| v.eq_ignore_ascii_case("true")),
         number: label("container-number").and_then(|n| n.parse().ok()).unwrap_or_default(),
         made_by: label("version"),
         role: role(labels.get(ROLE_LABEL)),
         relay_of: labels.get(SERVICE_LABEL).cloned(),
-        own_hash: labels.get(HASH_LABEL).cloned(),
+        own_hash: labels.get(HASH_LABEL).map(|hash| short_hash(hash)),
         release: labels.get(RELEASE_LABEL).cloned(),
         fields: labels.get(FIELDS_LABEL).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
         live: None,

@@ -23,10 +23,18 @@ const BY_ENTRY: [&str; 7] = ["environment", "labels", "networks", "tmpfs", "sysc
 /// Fields of which an empty list is not the same as none.
 const MAY_BE_EMPTY: [&str; 2] = ["command", "entrypoint"];
 
+/// Bytes of a hash.
+const DIGEST: usize = 8;
+
+/// What counts of a hash on an engine: earlier versions wrote all of its digits.
+pub fn short_hash(label: &str) -> String {
+    label.get(..2 * DIGEST).unwrap_or(label).to_owned()
+}
+
 /// What a service's container is made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint {
-    /// SHA-256 in hexadecimal over all fields: the label `com.docker.compose.config-hash`.
+    /// 16 hex digits of the SHA-256 over all fields: the label `com.docker.compose.config-hash`.
     pub hash: String,
     /// Field as in the compose file to the first 8 hex digits of the SHA-256 of its value: the label
     /// `io.toolbox.fields`.
@@ -66,14 +74,15 @@ impl Fingerprint {
     }
 }
 
-/// SHA-256 in hexadecimal over what is not empty in a definition.
+/// 16 hex digits of the SHA-256 over what is not empty in a definition.
 pub(super) fn definition_hash(definition: &impl Serialize) -> String {
     let value = serde_json::to_value(definition).unwrap_or_default();
     digest(&pruned(value).unwrap_or_default())
 }
 
+/// As long as it takes to tell two definitions of one thing apart: hashes are what hardly shrinks in an engine's answers.
 fn digest(value: &Value) -> String {
-    hex::encode(Sha256::digest(value.to_string()))
+    hex::encode(&Sha256::digest(value.to_string())[..DIGEST])
 }
 
 fn fields(project: &Project, service: &Service, behind_relay: bool) -> BTreeMap<String, Value> {
@@ -185,6 +194,13 @@ mod tests {
         let changes: Vec<String> = to.changes_from(&from.fields).iter().map(ToString::to_string).collect();
         assert_eq!(changes.is_empty(), from.hash == to.hash, "the hash says what the fields say");
         changes
+    }
+
+    #[test]
+    fn hash_of_an_earlier_version_counts_as_far_as_one_is_written_now() {
+        let whole = hex::encode(Sha256::digest(json!({"driver": "bridge"}).to_string()));
+        assert_eq!(short_hash(&whole), definition_hash(&json!({"driver": "bridge", "labels": {}})));
+        assert_eq!(short_hash("short"), "short");
     }
 
     #[test]

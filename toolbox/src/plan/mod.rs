@@ -19,7 +19,7 @@ mod tests;
 mod text;
 
 pub use cause::{Cause, Change, FieldChange};
-pub use fingerprint::Fingerprint;
+pub use fingerprint::{Fingerprint, short_hash};
 pub use labels::{
     COMPOSE_VERSION_LABEL, FIELDS_LABEL, HASH_LABEL, Making, RELEASE_LABEL, ROLE_LABEL, SERVICE_LABEL,
     container_labels, keeper_labels, network_labels, volume_labels,

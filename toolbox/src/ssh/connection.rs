@@ -17,6 +17,7 @@ use super::config::{COMPRESSED, Chosen, PLAIN, config};
 use super::forward::Listeners;
 use super::handler::{SessionError, SessionHandler, SessionNotes, describe};
 use super::host_key::HostKeyPolicy;
+use super::prompt::Goodbye;
 use super::road::{self, Road};
 use super::room::Room;
 use super::tap::{Heard, Tap};
@@ -38,6 +39,7 @@ pub(super) struct Inner {
     identity: PublicKey,
     /// The connection that carries this one.
     _hop: Option<Connection>,
+    goodbye: Goodbye,
     pub(super) room: Room,
 }
 
@@ -114,7 +116,7 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let terms = Terms::of(target)?;
-        Self::introduce(stream, None, terms, target, agent, Overflow::Fail).await
+        Self::introduce(Road::over(stream), terms, target, agent, Overflow::Fail).await
     }
 
     /// Connects from the host to a Unix socket on it (`direct-streamlocal@openssh.com`).
@@ -144,6 +146,7 @@ impl Connection {
 
     /// Says goodbye and waits for the end, 2 seconds at most. Streams that are still open fail.
     pub async fn close(&self) {
+        self.0.goodbye.say();
         let goodbye = self.0.handle.disconnect(Disconnect::ByApplication, "done", "");
         let mut over = self.0.over.clone();
         let end = async {
@@ -254,24 +257,22 @@ impl Connection {
     async fn attempt(target: &Target, agent: &AgentDialer, overflow: Overflow) -> Result<Self, SshError> {
         // Before anything is sent: what is wrong on this side must not depend on the host.
         let terms = Terms { room: Room::with(target, agent, overflow), ..Terms::of(target)? };
-        let Road { stream, hop, command } = Road::open(target, agent, overflow).await?;
-        match Self::introduce(stream, hop, terms, target, agent, overflow).await {
+        let mut road = Road::open(target, agent, overflow).await?;
+        let command = road.command.take();
+        match Self::introduce(road, terms, target, agent, overflow).await {
             Err(error) => Err(road::instead_of(command, error).await),
             opened => opened,
         }
     }
 
-    async fn introduce<S>(
-        stream: S,
-        hop: Option<Self>,
+    async fn introduce(
+        road: Road,
         terms: Terms,
         target: &Target,
         agent: &AgentDialer,
         overflow: Overflow,
-    ) -> Result<Self, SshError>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
+    ) -> Result<Self, SshError> {
+        let Road { stream, hop, goodbye, .. } = road;
         let notes = Arc::new(SessionNotes::default());
         let Terms { policy, chosen, room } = terms;
         let plain = matches!(overflow, Overflow::Wait) || !target.compression;
@@ -289,7 +290,7 @@ impl Connection {
             seconds: target.timeouts.auth.as_secs(),
         })??;
         let peer = Arc::new(Peer { address: target.address.clone(), label: target.label(), notes });
-        Ok(Self(Arc::new(Inner { handle, peer, overflow, over, identity, _hop: hop, room })))
+        Ok(Self(Arc::new(Inner { handle, peer, overflow, over, identity, _hop: hop, goodbye, room })))
     }
 }
 

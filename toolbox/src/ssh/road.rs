@@ -4,6 +4,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::channel::Overflow;
 use super::program::{self, End};
+use super::prompt::Goodbye;
 use super::{AgentDialer, Connection, SshError, Target, Way, dial};
 
 /// A byte stream to an sshd.
@@ -19,23 +20,33 @@ pub(super) struct Road {
     pub(super) hop: Option<Connection>,
     /// What becomes of its command.
     pub(super) command: Option<End>,
+    /// Hears before the last words are said.
+    pub(super) goodbye: Goodbye,
 }
 
 impl Road {
+    /// One that is open already.
+    pub(super) fn over(stream: impl Stream + 'static) -> Self {
+        Self { stream: Box::new(stream), hop: None, command: None, goodbye: Goodbye::default() }
+    }
+
     /// Opens it; at hops the agent logs in.
     ///
     /// # Errors
     /// Those of the way alone.
     pub(super) async fn open(target: &Target, agent: &AgentDialer, overflow: Overflow) -> Result<Self, SshError> {
         Ok(match &target.way {
-            Way::Direct => Self { stream: Box::new(dial::dial(target).await?), hop: None, command: None },
+            Way::Direct => {
+                let stream = dial::dial(target).await?;
+                Self { goodbye: stream.goodbye(), ..Self::over(stream) }
+            }
             Way::Hop(hop) => {
                 let hop = hop.connection(agent, overflow).await?;
-                Self { stream: Box::new(hop.next(target).await?), hop: Some(hop), command: None }
+                Self { hop: Some(hop.clone()), ..Self::over(hop.next(target).await?) }
             }
             Way::Command(command) => {
                 let (program, end) = program::start(command, &target.address)?;
-                Self { stream: Box::new(program), hop: None, command: Some(end) }
+                Self { command: Some(end), ..Self::over(program) }
             }
         })
     }

@@ -58,7 +58,7 @@ pub async fn scan(target: &Target, agent: &AgentDialer) -> Result<Scan, SshError
         let mut config = config(&policy, &chosen, &target.timeouts, PLAIN, false);
         config.preferred =
             Preferred { key: algorithms.into(), host_key_certificates: Vec::new().into(), ..config.preferred };
-        let Road { stream, hop: _hop, command } = Road::open(target, agent, Overflow::Fail).await?;
+        let Road { stream, hop: _hop, command, .. } = Road::open(target, agent, Overflow::Fail).await?;
         match ask(target, config, stream).await {
             Ok(key) => keys.extend(key),
             Err(error) => return Err(road::instead_of(command, error).await),

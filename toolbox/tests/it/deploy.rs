@@ -104,7 +104,7 @@ fn check_labels(setting: &Setting) {
     assert_eq!(label("oneoff"), "False");
     assert_eq!(label("container-number"), "1");
     assert_eq!(label("image"), container["Image"]);
-    assert_eq!(label("config-hash").as_str().unwrap().len(), 64);
+    assert_eq!(label("config-hash").as_str().unwrap().len(), 16);
     assert!(label("project.config_files").as_str().unwrap().ends_with("/compose.yaml"));
 }
 
