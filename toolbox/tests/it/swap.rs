@@ -109,6 +109,42 @@ fn containers_restart_one_after_the_other_and_nobody_notices() {
 }
 
 #[test]
+fn service_that_asks_for_it_is_told_its_clients_address() {
+    let Some(setting) = Setting::new("proxied", &READY) else {
+        return;
+    };
+    let proxied = web(&setting.image.name, 1, 0).replace("{GREETING: \"0\"}", "{PROXY: \"1\"}");
+    setting.project.compose(&format!("{proxied}    x-toolbox: {{proxy_protocol: v1}}\n"));
+    let setting = setting.deployed();
+    let engine = setting.machine.engine();
+    let network = format!("{}_default", setting.project.name);
+    let gateway = engine.docker(&["network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", &network]);
+    let ask = "exec 3<>/dev/tcp/127.0.0.1/8080; printf 'GET / HTTP/1.1\r\n\r\n' >&3; sed -n '/^PROXY/{p;q}' <&3";
+    let within = setting.machine.network();
+    let answer = Command::new(&within[0]).args(&within[1..]).args(["bash", "-c", ask]).output().unwrap();
+    let greeting = String::from_utf8(answer.stdout).unwrap();
+    let words: Vec<&str> = greeting.split_whitespace().collect();
+    assert_eq!((words[..3].join(" "), words[5]), (format!("PROXY TCP4 {}", gateway.trim()), "8080"), "{greeting}");
+    setting.project.toolbox(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn what_left_the_file_goes_when_that_is_wanted() {
+    let Some(setting) = Setting::new("orphans", &READY) else {
+        return;
+    };
+    let (project, one) = (&setting.project, web(&setting.image.name, 1, 0));
+    project.compose(&format!("{one}  other:\n    image: {}\n    ports: [\"8081:8080\"]\n", setting.image.name));
+    project.toolbox(&["deploy"]).exits(0);
+    let both = setting.machine.engine().all_containers(&project.name);
+    project.compose(&one);
+    project.toolbox(&["deploy"]).exits(0).tells("--remove-orphans");
+    assert_eq!(setting.machine.engine().all_containers(&project.name), both);
+    project.toolbox(&["deploy", "--remove-orphans"]).exits(0);
+    setting.is_whole();
+}
+
+#[test]
 fn stop_first_services_exchange_their_ports() {
     let Some(setting) = Setting::new("circle", &READY) else {
         return;
