@@ -192,4 +192,16 @@ mod tests {
         far.read_to_end(&mut read).await.unwrap();
         assert_eq!(read, sent);
     }
+
+    #[tokio::test]
+    async fn server_that_waits_for_the_identification_string_gets_it() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut far, _) = listener.accept().await.unwrap();
+        let mut near = Prompt::new(near);
+        near.write_all(b"SSH-2.0-one\r\n").await.unwrap();
+        let mut read = [0; 13];
+        far.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"SSH-2.0-one\r\n");
+    }
 }

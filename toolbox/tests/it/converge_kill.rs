@@ -1,4 +1,5 @@
-//! The deployer is killed at each of its steps: whoever was served is served on, and the next deploy repairs by itself.
+//! At each of its steps the deployer is killed, its connection cut, or the engine restarted: whoever was served is served
+//! on as long as the engine runs, and the next deploy repairs by itself.
 
 use crate::deploy::Setting;
 
@@ -39,6 +40,47 @@ fn killed_and_repaired(setting: &Setting, moment: &str) {
     // The host learns of the death a moment later.
     setting.project.toolbox(&["deploy", "--lock-wait", "60"]).exits(0);
     setting.is_whole();
+}
+
+/// Lets something happen when a deploy says this; the next one repairs. At its last steps it may have been done.
+#[track_caller]
+fn hit_and_repaired(setting: &Setting, moment: &str, hit: impl Fn()) {
+    let mut running = setting.project.start(&["deploy"]);
+    running.says(moment);
+    hit();
+    let run = running.ends();
+    assert!(matches!(run.status, Some(0 | 1 | 3)), "{moment}: {:?} {}", run.status, run.stderr);
+    if run.status != Some(0) {
+        run.error(&["vm: "]).hint(&["again"]);
+    }
+    setting.project.toolbox(&["deploy", "--lock-wait", "60"]).exits(0);
+    setting.is_whole();
+}
+
+#[test]
+fn replacement_whose_connection_is_cut_at_any_step_is_not_noticed_and_the_next_deploy_repairs() {
+    let Some(setting) = Setting::relayed("cut-swap").map(Setting::deployed) else {
+        return;
+    };
+    let crowd = setting.crowd();
+    for (round, moment) in REPLACEMENT.iter().enumerate() {
+        setting.greets(round + 1);
+        hit_and_repaired(&setting, moment, || setting.machine.kill("sshd: root"));
+        assert_eq!(setting.greeting(), (round + 1).to_string(), "{moment}");
+    }
+    crowd.noticed_nothing();
+}
+
+#[test]
+fn replacement_whose_engine_restarts_at_any_step_is_repaired_by_the_next_deploy() {
+    let Some(setting) = Setting::relayed("restart-swap").map(Setting::deployed) else {
+        return;
+    };
+    for (round, moment) in REPLACEMENT.iter().enumerate() {
+        setting.greets(round + 1);
+        hit_and_repaired(&setting, moment, || setting.machine.restart_engine());
+        assert_eq!(setting.greeting(), (round + 1).to_string(), "{moment}");
+    }
 }
 
 #[test]
