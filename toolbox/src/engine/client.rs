@@ -63,12 +63,12 @@ impl Docker {
         Self::connect_asking(control, bulk, &[]).await
     }
 
-    /// As [`Docker::connect`], where a look for this scope comes next: half of it is asked at once.
+    /// As [`Docker::connect`], where a look for this scope comes next: most of it is asked at once.
     ///
     /// # Errors
     /// As [`Docker::connect`].
     pub async fn connect_to_look(control: Dialer, bulk: Dialer, scope: &Scope<'_>) -> Result<Self, EngineError> {
-        Self::connect_asking(control, bulk, &observe::lists(scope)).await
+        Self::connect_asking(control, bulk, &observe::first(scope).concat()).await
     }
 
     async fn connect_asking(control: Dialer, bulk: Dialer, first: &[String]) -> Result<Self, EngineError> {

@@ -1,7 +1,8 @@
 //! The engine's answers as plain values.
 //!
-//! Contract: reads only, in two rounds: one for what the engine lists, one for the details of the project's containers
-//! and of images. What vanishes between the two is left out, and what the scope does not need is not asked.
+//! Contract: reads only, in two rounds: one for what the engine lists and for the containers that are expected, one for
+//! the details of others and of images, which is left out where nothing has changed. What vanishes between the two is left
+//! out too, and what the scope does not need is not asked.
 
 mod image;
 mod relay;
@@ -17,7 +18,7 @@ use crate::image::Reference;
 use crate::plan::{FIELDS_LABEL, HASH_LABEL, RELEASE_LABEL, ROLE_LABEL, SERVICE_LABEL, short_hash};
 use crate::state::{EngineState, Live, ObservedContainer, ObservedImage, Owned, Role, Scope, Store};
 
-use super::questions::{Answer, Questions, by_name};
+use super::questions::{Answer, Questions, by_name, unreachable};
 use super::{ContainerStatus, EngineError};
 pub(super) use image::Inspected;
 
@@ -26,12 +27,15 @@ const SHORT_ID: usize = 12;
 
 /// What the scope needs; of the project's containers also what can be changed while they exist.
 pub(super) async fn snapshot(questions: &Questions, scope: &Scope<'_>) -> Result<EngineState, EngineError> {
-    let [containers, networks, volumes, images] = questions.each(lists(scope)).await?;
+    let [lists, expected, told] = questions.groups(first(scope)).await?;
+    let lists = <[Answer; 4]>::try_from(lists);
+    let [containers, networks, volumes, images] = lists.map_err(|_| unreachable("answers are missing"))?;
     let containers: Vec<ContainerSummary> = containers.read("asking the engine for its containers")?;
     let networks: Vec<Network> = networks.read("asking the engine for its networks")?;
     let volumes: VolumeListResponse = volumes.read("asking the engine for its volumes")?;
     let images: Vec<ImageSummary> = images.read("asking the engine for its images")?;
-    let mut state = details(questions, scope, containers.iter().map(container).collect(), &images).await?;
+    let early = early(scope, expected, told)?;
+    let mut state = details(questions, scope, containers.iter().map(container).collect(), &images, early).await?;
     if questions.podman {
         forget_default_limits(&mut state.containers);
     }
@@ -41,15 +45,44 @@ pub(super) async fn snapshot(questions: &Questions, scope: &Scope<'_>) -> Result
     Ok(state)
 }
 
-/// The questions of the first round.
-pub(super) fn lists(scope: &Scope<'_>) -> [String; 4] {
+/// The questions of the first round: lists, expected containers, and what the relays among them were told.
+pub(super) fn first(scope: &Scope<'_>) -> [Vec<String>; 3] {
     let needs = scope.needs.as_ref();
-    [
+    let lists = vec![
         "/containers/json?all=true".into(),
         by_name("/networks", needs.map(|needs| &needs.networks)),
         by_name("/volumes", needs.map(|needs| &needs.volumes)),
         "/images/json".into(),
+    ];
+    let expected = || needs.iter().flat_map(|needs| &needs.expected);
+    [
+        lists,
+        expected().map(|container| inspection(&container.name)).collect(),
+        expected().filter(|container| container.is_relay).map(|relay| relay::path(&relay.name)).collect(),
     ]
+}
+
+fn inspection(container: &str) -> String {
+    format!("/containers/{container}/json")
+}
+
+/// What was answered ahead of the lists about a container, by its id.
+type Early = BTreeMap<String, (ContainerInspectResponse, Option<Answer>)>;
+
+fn early(scope: &Scope<'_>, inspected: Vec<Answer>, told: Vec<Answer>) -> Result<Early, EngineError> {
+    let expected = scope.needs.iter().flat_map(|needs| &needs.expected);
+    let (mut told, mut early) = (told.into_iter(), Early::new());
+    for (container, answer) in expected.zip(inspected) {
+        let told = if container.is_relay { told.next() } else { None };
+        if let Some(inspected) = unless_gone(inspect(answer, &container.name))? {
+            early.insert(inspected.id.clone().unwrap_or_default(), (inspected, told));
+        }
+    }
+    Ok(early)
+}
+
+fn inspect(answer: Answer, name: &str) -> Result<ContainerInspectResponse, EngineError> {
+    answer.read(&format!("inspecting container {name}"))
 }
 
 /// The second round. Where no image has to be sent, it matters neither how the engine keeps images nor what most of
@@ -59,17 +92,18 @@ async fn details(
     scope: &Scope<'_>,
     containers: Vec<ObservedContainer>,
     images: &[ImageSummary],
+    mut early: Early,
 ) -> Result<EngineState, EngineError> {
     let complete = scope.lacks_no_image(images.iter().map(|image| image.id.as_str()));
     let decides =
         |image: &ImageSummary| !complete || scope.decides(&image.id, &references(&image.repo_tags), &containers);
     let (known, unknown): (Vec<_>, Vec<_>) = images.iter().partition(|image| scope.known(&image.id).is_some());
     let unknown: Vec<_> = unknown.into_iter().filter(|image| decides(image)).collect();
-    let own = containers.iter().filter(|c| scope.details(c));
+    let own = containers.iter().filter(|c| scope.details(c) && !early.contains_key(&c.id));
     let relays = own.clone().filter(|c| c.role == Role::Relay);
     let asked = [
         if complete { Vec::new() } else { vec!["/info".into(), "/version".into()] },
-        own.map(|c| format!("/containers/{}/json", short(&c.id))).collect(),
+        own.map(|c| inspection(short(&c.id))).collect(),
         relays.clone().map(|c| relay::path(short(&c.id))).collect(),
         unknown.iter().map(|image| format!("/images/{}/json", image.id)).collect(),
     ];
@@ -78,13 +112,16 @@ async fn details(
     let mut state = <[Answer; 2]>::try_from(system).map_or_else(|_| Ok(nobody_asked()), read_system)?;
     let mut inspected = inspected.into_iter();
     for container in containers {
-        let answer = if scope.details(&container) { inspected.next() } else { None };
-        let Some(answer) = answer else {
+        if !scope.details(&container) {
             state.containers.push(container);
-            continue;
-        };
-        let told = told.remove(&container.id);
-        state.containers.extend(unless_gone(detail(container, answer, told))?);
+        } else if let Some((inspected, told)) = early.remove(&container.id) {
+            state.containers.push(detail(container, &inspected, told)?);
+        } else if let Some(answer) = inspected.next()
+            && let Some(inspected) = unless_gone(inspect(answer, &container.name))?
+        {
+            let told = told.remove(&container.id);
+            state.containers.push(detail(container, &inspected, told)?);
+        }
     }
     let known = known.into_iter().filter_map(|image| {
         Some(ObservedImage { facts: scope.known(&image.id)?.clone(), references: references(&image.repo_tags) })
@@ -167,13 +204,12 @@ fn unless_gone<T>(answer: Result<T, EngineError>) -> Result<Option<T>, EngineErr
 /// `told` is what a relay's container answers when it is asked for its file.
 fn detail(
     mut container: ObservedContainer,
-    inspected: Answer,
+    inspected: &ContainerInspectResponse,
     told: Option<Answer>,
 ) -> Result<ObservedContainer, EngineError> {
-    let inspected: ContainerInspectResponse = inspected.read(&format!("inspecting container {}", container.name))?;
-    container.live = Some(live(&inspected));
+    container.live = Some(live(inspected));
     if let Some(told) = told {
-        let told = relay::told(told, &inspected)?;
+        let told = relay::told(told, inspected)?;
         container.relay_targets = Some(told.targets);
         container.relay_listen = told.listen;
     }

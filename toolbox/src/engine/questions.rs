@@ -137,7 +137,7 @@ impl Questions {
     }
 }
 
-fn unreachable(reason: &str) -> EngineError {
+pub(super) fn unreachable(reason: &str) -> EngineError {
     EngineError::Unreachable { reason: reason.to_owned() }
 }
 

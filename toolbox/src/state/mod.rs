@@ -7,7 +7,7 @@ mod image_facts;
 mod scope;
 
 pub use image_facts::ImageFacts;
-pub use scope::{Needs, Scope};
+pub use scope::{Expected, Needs, Scope};
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -26,6 +26,18 @@ pub struct Needs<'a> {
     pub volumes: BTreeSet<String>,
     /// TCP ports of the host that are published.
     pub ports: BTreeSet<u16>,
+    /// Containers that are there where nothing has changed: they are asked for before anything is known, and what is not
+    /// there costs a line.
+    pub expected: Vec<Expected>,
+}
+
+/// A container by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// The engine's name for it.
+    pub name: String,
+    /// It is a relay.
+    pub is_relay: bool,
 }
 
 impl<'a> Scope<'a> {

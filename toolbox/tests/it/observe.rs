@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use toolbox::engine::{Docker, Engine as _, unix_dialer};
-use toolbox::state::{EngineState, ImageFacts, Needs, ObservedContainer, Role, Scope, Store};
+use toolbox::state::{EngineState, Expected, ImageFacts, Needs, ObservedContainer, Role, Scope, Store};
 
 use crate::engine::{Engine, archive_with};
 
@@ -106,6 +106,35 @@ async fn a_relay_says_what_it_was_told_last_else_what_it_was_made_with() {
     let new = stage.find(&state, "new");
     assert_eq!(new.relay_targets, Some(BTreeSet::from(["bbbbbbbbbbbb".to_owned()])));
     assert_eq!(new.relay_listen, Some(BTreeSet::from([81])));
+}
+
+#[tokio::test]
+async fn what_is_expected_and_what_is_not_are_told_alike() {
+    let Some(engine) = Engine::for_test("what_is_expected_and_what_is_not_are_told_alike") else {
+        return;
+    };
+    let told = r#"{"listen":[{"port":80,"to":80}],"targets":["aaaaaaaaaaaa"]}"#;
+    let mut stage = Stage::new(engine, "expected", told);
+    let project = stage.project_label();
+    let relay = ["--label", &project, "--label", "io.toolbox.role=relay", "--label", "io.toolbox.service=web"];
+    for name in ["relay", "unexpected-relay"] {
+        stage.run(name, &relay);
+    }
+    for name in ["web-1", "unexpected"] {
+        stage.run(name, &["--label", &project, "--restart", "always"]);
+    }
+    let expect = |name: &str, is_relay| Expected { name: format!("{}-{name}", stage.name), is_relay };
+    let expected = vec![expect("relay", true), expect("gone", false), expect("web-1", false), expect("gone", true)];
+    let scope = Scope { project: &stage.name, needs: Some(Needs { expected, ..Needs::default() }) };
+    let mut states = [stage.observe().await, stage.engine().await.look(&scope).await.unwrap()];
+    for state in &mut states {
+        state.containers.retain(|c| c.project.as_deref() == Some(stage.name.as_str()));
+        // It tells the time since the start.
+        state.containers.iter_mut().for_each(|c| c.status.clear());
+    }
+    assert_eq!(states[0].containers, states[1].containers);
+    assert_eq!(states[0].containers.iter().filter(|c| c.live.is_some()).count(), 4);
+    assert_eq!(states[0].containers.iter().filter(|c| c.relay_targets.is_some()).count(), 2);
 }
 
 #[tokio::test]
