@@ -1,20 +1,25 @@
 //! `receive`: one session of a deployer that sends parts of images.
 //!
 //! Contract: frames on standard input, one JSON line a reply on standard output (`toolbox-wire` says which). It
-//! ends with its input. Any number of sessions, of any number of deployers, share one spool. Nothing that
-//! arrives is believed: sizes are bounded before they are used, and the engine gets a layer's last byte only
-//! after its digest was right. Exit statuses: 0 the input ended, 1 it was cut, or broke the rules.
+//! ends with its input. Any number of sessions, of any number of deployers, share one spool. Nothing that arrives
+//! is believed: sizes are bounded before they are used, and the engine gets a layer's last byte only after its
+//! digest was right. Another host is spoken to only where the deployer says so, and only with its key. Exit
+//! statuses: 0 the input ended, 1 it was cut, or broke the rules.
 
+mod arrivals;
 mod base;
 mod engine;
 mod export;
 mod fault;
+mod give;
 mod load;
 mod ranges;
 mod response;
+mod sealed;
 mod spool;
 mod store;
 mod sweep;
+mod take;
 mod tarball;
 
 use std::io;
@@ -25,6 +30,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use toolbox_wire::{EngineState, ErrorKind, FrameReader, Reply, Request, VERSION};
 
+use arrivals::PATIENCE;
 use engine::Engine;
 use fault::Fault;
 pub(crate) use spool::Spool;
@@ -128,8 +134,15 @@ impl<W: io::Write> Session<W> {
                 }
             }
             Request::Load { entries, size } => {
-                let load = load::Load { spool, engine, patience: load::PATIENCE, is_alone: *is_alone };
+                let load = load::Load { spool, engine, patience: PATIENCE, is_alone: *is_alone };
                 load.run(&entries, size, &mut |bytes| out.progress(Reply::Loading { bytes }))
+            }
+            Request::Take { address, port, key, layers } => {
+                let take = take::Take { spool, layers: &layers, is_alone: *is_alone };
+                take.run((address, port).into(), &key, &mut |reply| out.progress(reply))
+            }
+            Request::Give { address, key, layers } => {
+                give::Give { spool, layers: &layers, patience: PATIENCE, is_alone: *is_alone }.run(address, &key)
             }
             Request::Sweep { older_than_seconds } => sweep::reply(spool, Duration::from_secs(older_than_seconds)),
         }
@@ -164,7 +177,8 @@ impl<W: io::Write> Replies<W> {
 
     /// Says how far it is, but not too often. Who does not read it any more will end the input, too.
     fn progress(&mut self, reply: Reply) {
-        if self.last.is_none_or(|last| last.elapsed() >= PROGRESS) {
+        let once = matches!(reply, Reply::Listening { .. });
+        if once || self.last.is_none_or(|last| last.elapsed() >= PROGRESS) {
             self.last = Some(Instant::now());
             let _ = self.say(&reply);
         }

@@ -11,6 +11,7 @@ mod delta;
 mod diff_id;
 mod frame;
 mod message;
+mod seeding;
 mod signature;
 pub mod tarball;
 
@@ -21,12 +22,13 @@ pub use message::{
     Codec, EngineState, Entry, ErrorKind, Held, Layer, MOST_LAYERS, MOST_PIECES, Piece, Range, Reference, Reply,
     Request,
 };
+pub use seeding::{Key, MOST_GIVEN, MOST_WANTED, Wanted};
 pub use signature::{
     ALGORITHM, AVERAGE_CHUNK, Chunk, Chunker, LARGEST_CHUNK, PackedError, SMALLEST_CHUNK, chunks, pack, unpack,
 };
 
 /// The version of this protocol.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// The most bytes that the JSON of a request may have.
 pub const MOST_JSON: usize = 1 << 20;
 /// The most bytes that may follow a request.

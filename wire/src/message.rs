@@ -3,10 +3,12 @@
 //! Contract: JSON, externally tagged, keys in snake_case; unknown keys of a request are an error. Sizes,
 //! offsets and lengths are bytes of the uncompressed layer, unless said otherwise.
 
+use std::net::{IpAddr, SocketAddr};
+
 use base64ct::{Base64, Encoding as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::DiffId;
+use crate::{DiffId, Key, Wanted};
 
 /// The most layers in one [`Request::Have`], so that its JSON fits.
 pub const MOST_LAYERS: usize = 4096;
@@ -93,6 +95,28 @@ pub enum Request {
         entries: Vec<Entry>,
         /// Of the tarball, its end mark included: guards against two notions of the form.
         size: u64,
+    },
+    /// Listens, and takes parts of these layers from the receiver of another host, which gives them: one that proves to
+    /// have the key. Progress: [`Reply::Listening`] at once, then [`Reply::Taking`]. -> [`Reply::Taken`]
+    Take {
+        /// One of this host's own.
+        address: IpAddr,
+        /// 0 is any that is free.
+        port: u16,
+        /// For this one connection.
+        key: Key,
+        /// No others are taken.
+        layers: Vec<Layer>,
+    },
+    /// Connects to the receiver of another host, which takes, and gives it these parts as they arrive here.
+    /// -> [`Reply::Given`]
+    Give {
+        /// Where it listens.
+        address: SocketAddr,
+        /// For this one connection.
+        key: Key,
+        /// All that may still arrive here: it waits as long as anything of them does.
+        layers: Vec<Wanted>,
     },
     /// Removes what nobody has touched for so long and no session of any deployer wants. -> [`Reply::Swept`]
     Sweep {
@@ -235,6 +259,26 @@ pub enum Reply {
         /// What it said.
         messages: Vec<String>,
     },
+    /// Progress of [`Request::Take`], once.
+    Listening {
+        /// Where.
+        port: u16,
+    },
+    /// Progress of [`Request::Take`], at most every 200 ms.
+    Taking {
+        /// Bytes that were taken so far.
+        bytes: u64,
+    },
+    /// To [`Request::Take`]: the other host has given all that it was to give.
+    Taken {
+        /// How much that was.
+        bytes: u64,
+    },
+    /// To [`Request::Give`].
+    Given {
+        /// How much it was.
+        bytes: u64,
+    },
     /// To [`Request::Sweep`].
     Swept {
         /// Bytes that stay.
@@ -257,7 +301,7 @@ pub enum Reply {
 impl Reply {
     /// Whether another reply to the same request follows.
     pub fn is_progress(&self) -> bool {
-        matches!(self, Self::Reading { .. } | Self::Loading { .. })
+        matches!(self, Self::Reading { .. } | Self::Loading { .. } | Self::Listening { .. } | Self::Taking { .. })
     }
 }
 
@@ -298,65 +342,11 @@ pub enum ErrorKind {
     Base,
     /// Parts of a layer to load are missing, and none arrived any more.
     Missing,
+    /// The other host that was to give or to take is out of reach, has gone, or is not the one that was meant.
+    Peer,
     /// Reading or writing the spool failed.
     Io,
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json, to_value};
-
-    use super::*;
-    use crate::{MOST_JSON, head};
-
-    const ID: DiffId = DiffId([0xab; 32]);
-
-    fn round<T: Serialize + for<'de> Deserialize<'de> + PartialEq + std::fmt::Debug>(value: &T, text: Value) {
-        assert_eq!(to_value(value).unwrap(), text);
-        assert_eq!(&serde_json::from_value::<T>(text).unwrap(), value);
-    }
-
-    #[test]
-    fn requests_have_this_form() {
-        let id = ID.to_string();
-        round(&Request::Hello { version: 1 }, json!({ "hello": { "version": 1 } }));
-        let put = Request::Put { diff_id: ID, size: 9, offset: 1, length: 2, codec: Codec::Zstd, payload: 3 };
-        let text = json!({ "diff_id": id, "size": 9, "offset": 1, "length": 2, "codec": "zstd", "payload": 3 });
-        round(&put, json!({ "put": text }));
-        let reference = Reference { base: ID, offset: 4, length: 5 };
-        let patch = Request::Patch { diff_id: ID, size: 9, offset: 1, length: 2, reference, payload: 3 };
-        let text = json!({ "base": id, "offset": 4, "length": 5 });
-        let text = json!({ "diff_id": id, "size": 9, "offset": 1, "length": 2, "reference": text, "payload": 3 });
-        round(&patch, json!({ "patch": text }));
-        assert_eq!((patch.payload(), put.payload()), (3, 3));
-        let copy = Request::Copy { diff_id: ID, size: 9, base: ID, pieces: vec![(0, 5, 4)] };
-        round(&copy, json!({ "copy": { "diff_id": id, "size": 9, "base": id, "pieces": [[0, 5, 4]] } }));
-        let path = "blobs/sha256/x";
-        let document = Entry::Text { path: "oci-layout".to_owned(), text: b"{}".to_vec() };
-        let entries = vec![document, Entry::Layer { path: path.to_owned(), diff_id: ID, size: 9 }];
-        let text = json!([{ "path": "oci-layout", "text": "e30=" }, { "path": path, "diff_id": id, "size": 9 }]);
-        round(&Request::Load { entries, size: 7 }, json!({ "load": { "entries": text, "size": 7 } }));
-    }
-
-    #[test]
-    fn replies_have_this_form() {
-        let id = ID.to_string();
-        let hello = Reply::Hello { version: 1, engine: EngineState::Ok("1.41".to_owned()), free: 5 };
-        round(&hello, json!({ "hello": { "version": 1, "engine": { "ok": "1.41" }, "free": 5 } }));
-        let have = Reply::Have(vec![Held { diff_id: ID, ranges: vec![(0, 5)] }]);
-        round(&have, json!({ "have": [{ "diff_id": id, "ranges": [[0, 5]] }] }));
-        let error = |diff_id| Reply::Error { kind: ErrorKind::Digest, text: "t".to_owned(), diff_id };
-        round(&error(None), json!({ "error": { "kind": "digest", "text": "t" } }));
-        round(&error(Some(ID)), json!({ "error": { "kind": "digest", "text": "t", "diff_id": id } }));
-        assert!(Reply::Loading { bytes: 0 }.is_progress() && !hello.is_progress());
-    }
-
-    #[test]
-    fn as_many_as_are_allowed_fit_into_a_frame() {
-        let most = 1 << 40;
-        let copy = Request::Copy { diff_id: ID, size: most, base: ID, pieces: vec![(most, most, most); MOST_PIECES] };
-        assert!(head(&copy).unwrap().len() < MOST_JSON);
-        let have = Request::Have { layers: vec![Layer { diff_id: ID, size: u64::MAX }; MOST_LAYERS] };
-        assert!(head(&have).unwrap().len() < MOST_JSON);
-    }
-}
+mod tests;

@@ -26,6 +26,10 @@ impl Fault {
         Self::new(ErrorKind::Engine, text)
     }
 
+    pub(super) fn peer(text: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Peer, text)
+    }
+
     /// About this layer.
     pub(super) fn of(self, diff_id: DiffId) -> Self {
         Self { diff_id: Some(diff_id), ..self }

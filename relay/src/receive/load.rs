@@ -4,23 +4,20 @@
 //! wrong ends the tarball before its end, so that the engine loads nothing, and is forgotten. After a load the
 //! spool no longer holds its layers, nor the bases of this receiver, unless another one wants them.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use toolbox_wire::{DiffId, Entry, ErrorKind, Reply, tarball as form};
 
+use super::arrivals::{Arrivals, LOOK};
 use super::engine::{Engine, Upload};
 use super::fault::Fault;
 use super::spool::{Kind, Spool};
-use super::{store, tarball};
+use super::tarball;
 
-/// How long nothing of its layers may arrive.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
-/// How often it looks for parts that it waits for.
-const LOOK: Duration = Duration::from_millis(20);
 /// What is sent at once.
 const WRITE: usize = 256 * 1024;
 
@@ -40,8 +37,8 @@ enum Stop {
     Fault(Fault),
 }
 
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
+impl<E: Into<Fault>> From<E> for Stop {
+    fn from(error: E) -> Self {
         Self::Fault(error.into())
     }
 }
@@ -137,7 +134,8 @@ impl Writer<'_> {
         let mut hasher = Sha256::new();
         let mut at = 0;
         while at < size {
-            let until = self.arrivals.wait(id, size, at, &self.upload)?;
+            let answered = || Ok(self.upload.has_answered(LOOK)?);
+            let until = self.arrivals.wait((id, size), at, answered)?.ok_or(Stop::Refused)?;
             let part = File::open(self.arrivals.spool.path(id, Kind::Part))?;
             at = self.send(&part, at, until, &mut hasher)?;
         }
@@ -158,52 +156,5 @@ impl Writer<'_> {
             at += bytes.len() as u64;
         }
         Ok(at)
-    }
-}
-
-/// Waits for parts.
-struct Arrivals<'a> {
-    spool: &'a Spool,
-    layers: &'a [DiffId],
-    patience: Duration,
-    is_alone: fn() -> bool,
-}
-
-impl Arrivals<'_> {
-    /// How far the layer can be read from here; at least one byte.
-    fn wait(&self, id: DiffId, size: u64, at: u64, upload: &Upload) -> Result<u64, Stop> {
-        let mut noted = None;
-        let mut last = Instant::now();
-        loop {
-            let now = self.noted()?;
-            if noted != Some(now) {
-                (noted, last) = (Some(now), Instant::now());
-                let until = store::held(self.spool, id, size)?.until(at);
-                if until > at {
-                    return Ok(until);
-                }
-            }
-            if last.elapsed() >= self.patience || (self.is_alone)() {
-                return Err(Stop::Fault(self.missing(id, at)));
-            }
-            if upload.has_answered(LOOK)? {
-                return Err(Stop::Refused);
-            }
-        }
-    }
-
-    /// Grows with every part of any of the layers.
-    fn noted(&self) -> io::Result<u64> {
-        let length = |id: &DiffId| match fs::metadata(self.spool.path(*id, Kind::Map)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-            metadata => Ok(metadata?.len()),
-        };
-        self.layers.iter().map(length).sum()
-    }
-
-    fn missing(&self, id: DiffId, at: u64) -> Fault {
-        let seconds = self.patience.as_secs();
-        let text = format!("nothing of layer {id} from byte {at} on has arrived for {seconds} s");
-        Fault::new(ErrorKind::Missing, text).of(id)
     }
 }

@@ -4,6 +4,7 @@ mod bases;
 mod engine;
 mod hostile;
 mod loading;
+mod passing;
 mod sharing;
 mod storing;
 

@@ -21,7 +21,7 @@ pub use containers::{ApplyError, Containers, Interrupt, Options, Patience, Unwel
 pub use event::{Event, Events, What};
 pub use lock::{Lock, LockError, acquire};
 pub use ours::Ours;
-pub use push::{Push, PushError, Route, Shipment, Socket, Unsent, push};
+pub use push::{Place, Push, PushError, Route, Seeding, Shipment, Socket, Unsent, push};
 pub use relay::{Relay, drain_limit};
 pub use route::HostRoute;
 pub use session::{HostSession, Readiness, SessionError};

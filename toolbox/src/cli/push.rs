@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt as _};
 
 use crate::agent::KeySource;
-use crate::apply::{AtHand, HostRoute, ImageSource, Push, Supply};
+use crate::apply::{AtHand, HostRoute, ImageSource, Place, Push, Seeding, Supply};
 use crate::engine::{Docker, Engine as _};
 use crate::image::Reference;
 use crate::plan::{Action, DesiredImage, Plan, render, send};
@@ -175,15 +175,19 @@ async fn show(load: Load, ui: Ui) -> Vec<Ended> {
 }
 
 async fn send_all(load: Load, arguments: &Arguments, begun: &Begun, ui: Ui) -> Vec<Ended> {
-    let Load { hosts, supplies, helper } = load;
-    let count = hosts.len();
+    let Load { mut hosts, supplies, helper } = load;
+    let (count, seeding) = (hosts.len(), Seeding::among(&begun.context.hosts));
     hosts.iter().for_each(|(_, plan)| ui.say(render(plan).trim_end()));
+    // Those that a seed passes images on to come while it does.
+    hosts.sort_by_key(|(_, plan)| !seeding.is_seed(&plan.host));
+    let seeding = &seeding;
     let sends = hosts.into_iter().map(|(seen, plan)| {
         let cargo = Cargo { supplies: &supplies[&plan.host], helper: &helper, hosts: count };
         async move {
             let mut interrupted = begun.interrupted.clone();
+            let place = seeding.begin(&plan.host, cargo.supplies.iter().map(|supply| supply.shipment(count)));
             let sent = tokio::select! {
-                sent = send_one(&seen, &plan, &cargo) => sent,
+                sent = send_one(&seen, &plan, &cargo, place) => sent,
                 _ = interrupted.wait_for(|i| *i) => Err((Outcome::Interrupted, None)),
             };
             let (how, failure) = sent.map_or_else(|ended| ended, |()| (Outcome::Ok, None));
@@ -208,7 +212,7 @@ struct Cargo<'a> {
     hosts: usize,
 }
 
-async fn send_one(seen: &Seen, plan: &Plan, cargo: &Cargo<'_>) -> Result<(), (Outcome, Option<Failure>)> {
+async fn send_one(seen: &Seen, plan: &Plan, cargo: &Cargo<'_>, place: Place) -> Result<(), (Outcome, Option<Failure>)> {
     let failed = |error: &dyn std::error::Error, hint| {
         (Outcome::FailedIncomplete, Some(Failure::of(error, hint).on(&plan.host)))
     };
@@ -223,13 +227,15 @@ async fn send_one(seen: &Seen, plan: &Plan, cargo: &Cargo<'_>) -> Result<(), (Ou
         let here: BTreeMap<Reference, usize> =
             held.iter().filter(|(r, _)| shipment.holds(r)).map(|(r, h)| (r.clone(), *h)).collect();
         if here.is_empty() {
+            place.leave(shipment);
             continue;
         }
-        let (images, ours) = (&facts.images, seen.session.ours());
-        let sending = Push { shipment, held: &here, helper, images, ours };
+        let (images, ours, place) = (&facts.images, seen.session.ours(), &place);
+        let sending = Push { shipment, held: &here, helper, images, ours, place };
         let names: Vec<String> = here.keys().map(Reference::familiar).collect();
         let sent = supply.send(engine, &route, &sending, events);
         let sent = events.step(&format!("push {}", names.join(", ")), sent).await;
+        place.leave(shipment);
         sent.map_err(|e| failed(&e, e.hint()))?;
     }
     Ok(())

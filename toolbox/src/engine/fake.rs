@@ -5,6 +5,7 @@
 //! container that has the service's name itself.
 
 mod inner;
+mod passing;
 mod receiver;
 mod store;
 
@@ -320,7 +321,8 @@ impl Engine for FakeEngine {
         });
         let mut made = FakeContainer::new(&spec.name, "created", kind);
         made.ports = spec.ports.iter().filter_map(|p| p.published).collect();
-        self.create("create helper", &spec.name, made).await
+        let network = spec.receives.as_ref().is_some_and(|receives| receives.network);
+        self.create(if network { "create helper in its network" } else { "create helper" }, &spec.name, made).await
     }
 
     async fn create_plain_volume(&self, name: &str, _: &BTreeMap<String, String>) -> Result<(), EngineError> {

@@ -20,6 +20,7 @@ const SOCKET: &str = "/run/engine.sock";
 /// The body that creates it. A relay's root is not read-only: it keeps its state in its own layer.
 pub(super) fn container(spec: &HelperSpec) -> ContainerCreateBody {
     let first = networks(spec).into_iter().next();
+    let without = if spec.receives.as_ref().is_some_and(|receives| receives.network) { "host" } else { "none" };
     ContainerCreateBody {
         image: Some(spec.image.clone()),
         cmd: Some(spec.command.clone()),
@@ -27,7 +28,7 @@ pub(super) fn container(spec: &HelperSpec) -> ContainerCreateBody {
         labels: Some(spec.labels.clone().into_iter().collect()),
         exposed_ports: Some(port_bindings(&spec.ports).into_keys().collect()),
         host_config: Some(HostConfig {
-            network_mode: Some(first.as_ref().map_or_else(|| "none".to_owned(), |(name, _)| name.clone())),
+            network_mode: Some(first.as_ref().map_or_else(|| without.to_owned(), |(name, _)| name.clone())),
             port_bindings: Some(port_bindings(&spec.ports)),
             restart_policy: Some(ApiRestart { name: Some(restart(spec)), maximum_retry_count: None }),
             auto_remove: Some(spec.receives.is_some()),
@@ -72,4 +73,22 @@ fn mounts(spec: &HelperSpec) -> Vec<Mount> {
 
 fn mount(kind: MountType, source: &str, target: &str) -> Mount {
     Mount { typ: Some(kind), source: Some(source.to_owned()), target: Some(target.to_owned()), ..Default::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Receives;
+    use super::*;
+
+    #[test]
+    fn only_a_receiver_that_shares_with_others_is_in_its_hosts_network() {
+        for (network, mode) in [(false, "none"), (true, "host")] {
+            let receives = Receives { volume: "v".into(), socket: "/s".into(), group: 1, network };
+            let body = container(&HelperSpec { receives: Some(receives), ..HelperSpec::default() });
+            let host = body.host_config.unwrap();
+            assert_eq!(host.network_mode.as_deref(), Some(mode));
+            assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
+            assert!(host.port_bindings.unwrap().is_empty());
+        }
+    }
 }

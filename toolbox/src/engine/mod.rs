@@ -209,6 +209,8 @@ pub struct Receives {
     pub socket: String,
     /// The group that may open it.
     pub group: u32,
+    /// It is in the host's network; otherwise in none.
+    pub network: bool,
 }
 
 /// How a command ended inside of a container.

@@ -10,9 +10,10 @@ use ssh_key::PublicKey;
 use super::draft::Variables;
 use super::engine_settings::{AddressPool, EngineSettings, LogRotation};
 use super::rules::{is_password, refuse};
+use super::seed;
 use super::sources::is_vault;
 use super::values::{json_of, text_of};
-use super::{BecomeMethod, Host, PackageProxy, Password, words};
+use super::{BecomeMethod, Host, PackageProxy, Password, Seed, words};
 use crate::yaml::{self, Node, Sink, Value};
 
 /// Of several names of a variable that are set, Ansible takes the last.
@@ -26,9 +27,11 @@ const BECOME_PASSWORD: [&str; 3] = ["ansible_become_password", "ansible_become_p
 pub(super) fn host(name: &str, variables: &Variables, sink: &Sink) -> Host {
     refuse(variables, sink);
     let reader = Reader { variables, sink };
+    let address = reader.read(&ADDRESS, address).unwrap_or_else(|| name.to_owned());
     Host {
         name: name.to_owned(),
-        address: reader.read(&ADDRESS, address).unwrap_or_else(|| name.to_owned()),
+        seed: reader.seed(name, &address),
+        address,
         port: reader.read(&PORT, port).unwrap_or(22),
         user: reader.read(&USER, user),
         become_root: reader.flag("ansible_become"),
@@ -101,6 +104,14 @@ impl<'a> Reader<'a> {
     fn become_password(&self) -> Option<Password> {
         let password = self.read(&BECOME_PASSWORD, |text| Ok(Password::new(text.to_owned())))?;
         (!password.expose().is_empty()).then_some(password)
+    }
+
+    /// A host is no seed of itself: the variable may stand with a group that holds it, too.
+    fn seed(&self, name: &str, address: &str) -> Option<Seed> {
+        let host = self.read(&["toolbox_seed"], |text| Ok(text.to_owned()));
+        let given = self.read(&["toolbox_seed_address"], seed::place);
+        let (address, port) = given.unwrap_or_else(|| (address.to_owned(), 0));
+        host.filter(|host| !host.is_empty() && host != name).map(|host| Seed { host, address, port })
     }
 
     /// A relative path is taken from the directory of the file that names it.

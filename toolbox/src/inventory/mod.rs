@@ -20,6 +20,7 @@ mod model;
 mod precedence;
 mod ranges;
 mod rules;
+mod seed;
 mod select;
 mod single;
 mod sources;
@@ -34,7 +35,7 @@ use thiserror::Error;
 
 pub use crate::yaml::{Problem, Problems};
 pub use engine_settings::{AddressPool, EngineSettings, LogRotation};
-pub use model::{BecomeMethod, Host, Inventory, PackageProxy, Password};
+pub use model::{BecomeMethod, Host, Inventory, PackageProxy, Password, Seed};
 
 /// Why a command line's hosts make no sense.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

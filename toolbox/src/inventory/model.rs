@@ -56,12 +56,26 @@ pub struct Host {
     pub engine: EngineSettings,
     /// Whether the host's packages come through this machine (`toolbox_package_proxy`).
     pub package_proxy: PackageProxy,
+    /// The host that passes images on to this one (`toolbox_seed`).
+    pub seed: Option<Seed>,
     /// The key to log in with (`ansible_ssh_private_key_file`): a path as it can be opened, but for a `~/` at its
     /// beginning, which is the caller's to expand.
     pub private_key_file: Option<PathBuf>,
     /// All variables of the host with the types that Ansible gives them, also those that toolbox ignores; passwords are
     /// left out.
     pub variables: BTreeMap<String, Json>,
+}
+
+/// A host that passes images on to another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Seed {
+    /// Its name in the inventory, which has it; it has no seed itself.
+    pub host: String,
+    /// Name or address under which it reaches the other one, without brackets (`toolbox_seed_address`, else that of the
+    /// other one).
+    pub address: String,
+    /// The port there; 0 is any that is free.
+    pub port: u16,
 }
 
 /// The program that makes a login root.

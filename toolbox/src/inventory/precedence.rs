@@ -6,7 +6,7 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::draft::{Draft, Variables};
 use super::vars_files::VarsFiles;
-use super::{Inventory, host};
+use super::{Inventory, host, seed};
 use crate::yaml::Sink;
 
 /// The inventory that the files mean.
@@ -16,11 +16,15 @@ pub(super) fn resolve(draft: &Draft, files: &VarsFiles<'_>, sink: &Sink) -> Inve
     }
     let groups = members(draft);
     let holders = holders(draft, &groups);
-    let hosts = draft.hosts.iter().map(|(name, own)| {
+    let of = |name: &String, own| {
         let holders = holders.get(name.as_str()).map_or(&[][..], Vec::as_slice);
-        (name.clone(), host::host(name, &variables(draft, files, holders, name, own), sink))
-    });
-    Inventory { hosts: hosts.collect(), groups: groups.clone(), warnings: Vec::new() }
+        variables(draft, files, holders, name, own)
+    };
+    let all: IndexMap<String, Variables> =
+        draft.hosts.iter().map(|(name, own)| (name.clone(), of(name, own))).collect();
+    let hosts = all.iter().map(|(name, variables)| (name.clone(), host::host(name, variables, sink))).collect();
+    seed::check(&hosts, &all, sink);
+    Inventory { hosts, groups: groups.clone(), warnings: Vec::new() }
 }
 
 /// Ansible's order: what the inventory says of `all` and of the other groups, what group_vars say of them, what the

@@ -5,12 +5,14 @@ use super::values::text_of;
 use crate::yaml::{Sink, nearest};
 
 /// Our own variables.
-const OURS: [&str; 6] = [
+const OURS: [&str; 8] = [
     "toolbox_address_pools",
     "toolbox_host_key",
     "toolbox_live_restore",
     "toolbox_log_rotation",
     "toolbox_package_proxy",
+    "toolbox_seed",
+    "toolbox_seed_address",
     "toolbox_socket",
 ];
 /// Variables that change how Ansible connects, and why toolbox does not follow them.

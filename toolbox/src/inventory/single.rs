@@ -58,6 +58,7 @@ fn parse(spec: &str) -> Result<Host, &'static str> {
         socket: None,
         engine: EngineSettings::default(),
         package_proxy: PackageProxy::default(),
+        seed: None,
         private_key_file: None,
         variables: BTreeMap::new(),
     })

@@ -3,6 +3,7 @@
 mod corpus;
 mod hostile;
 mod ini;
+mod seeds;
 
 use std::path::Path;
 

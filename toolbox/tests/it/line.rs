@@ -59,6 +59,18 @@ impl Line {
     }
 
     fn of(machine: &Machine, project: &Project, delay: Duration, rate: f64) -> Self {
+        let known = machine.known_hosts().replace("127.0.0.1", &format!("[127.0.0.1]:{PORT}"));
+        project.write("known_hosts", &known);
+        project.host("root", PORT, "");
+        Self::between(machine, PORT, "127.0.0.1", (delay, rate))
+    }
+
+    /// From this port of the machine to the sshd at this address.
+    pub(crate) fn lead(machine: &Machine, port: u16, to: &'static str) -> Self {
+        Self::between(machine, port, to, (Duration::ZERO, f64::INFINITY))
+    }
+
+    fn between(machine: &Machine, port: u16, to: &'static str, (delay, rate): (Duration, f64)) -> Self {
         let (stop_at, cut_at) = (usize::MAX, usize::MAX);
         let state = Mutex::new(State { connections: 0, sent: 0, stop_at, cut_at, awaited: 0 });
         let shared = Arc::new(Shared { delay, rate, state, changed: Condvar::new() });
@@ -67,20 +79,22 @@ impl Line {
         std::thread::spawn(move || {
             // Of this thread, and of those that it starts.
             move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-            let listener = TcpListener::bind(("127.0.0.1", PORT)).unwrap();
+            let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
             listening.send(()).unwrap();
-            listener.incoming().map_while(Result::ok).for_each(|near| carry(&of_thread, near));
+            listener.incoming().map_while(Result::ok).for_each(|near| carry(&of_thread, near, to));
         });
         listens.recv().unwrap();
-        let known = machine.known_hosts().replace("127.0.0.1", &format!("[127.0.0.1]:{PORT}"));
-        project.write("known_hosts", &known);
-        project.host("root", PORT, "");
         Self(shared)
     }
 
     /// Connections so far, or since it was to stop or break.
     pub(crate) fn connections(&self) -> usize {
         self.0.state().connections
+    }
+
+    /// Bytes that it has carried to the host, but for control.
+    pub(crate) fn sent(&self) -> usize {
+        self.0.state().sent
     }
 
     /// From here on none carries more than a little until there are so many, however long they take to open.
@@ -133,14 +147,14 @@ impl Shared {
     }
 }
 
-fn carry(shared: &Arc<Shared>, near: TcpStream) {
+fn carry(shared: &Arc<Shared>, near: TcpStream, to: &str) {
     let connection = {
         let mut state = shared.state();
         state.connections += 1;
         shared.changed.notify_all();
         state.connections
     };
-    let far = TcpStream::connect(("127.0.0.1", 22)).unwrap();
+    let far = TcpStream::connect((to, 22)).unwrap();
     let ends = [(near.try_clone().unwrap(), far.try_clone().unwrap(), true), (far, near, false)];
     for (from, to, is_counted) in ends {
         let shared = Arc::clone(shared);

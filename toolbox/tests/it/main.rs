@@ -50,6 +50,7 @@ mod project;
 mod pty;
 mod push;
 mod push_faults;
+mod push_seeding;
 mod push_stores;
 mod rights;
 mod ssh;

@@ -4,7 +4,7 @@ use std::thread;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use toolbox_wire::{Codec, ErrorKind, Layer, Range, Reply, Request};
+use toolbox_wire::{Codec, ErrorKind, Layer, Range, Reply, Request, VERSION};
 
 use super::*;
 
@@ -59,10 +59,10 @@ proptest! {
 fn replies_come_in_the_order_of_the_requests() {
     let (host, layer) = (Host::new(), noise(1, 1000));
     let have = Request::Have { layers: vec![Layer { diff_id: id(&layer), size: 1000 }] };
-    let hello = (Request::Hello { version: 1 }, vec![]);
+    let hello = (Request::Hello { version: VERSION }, vec![]);
     let frames = [hello, put(&layer, (500, 1000), Codec::Raw), (have, vec![]), put(&layer, (0, 9), Codec::Zstd)];
     let replies = host.ask("one", &frames);
-    let Reply::Hello { version: 1, engine, free } = &replies[0] else { panic!("{replies:?}") };
+    let Reply::Hello { version: VERSION, engine, free } = &replies[0] else { panic!("{replies:?}") };
     assert_eq!(*engine, toolbox_wire::EngineState::Ok("1.41".to_owned()));
     assert!(*free > 0);
     let stored = |offset, length| Reply::Stored { diff_id: id(&layer), offset, length };
@@ -74,7 +74,7 @@ fn replies_come_in_the_order_of_the_requests() {
 fn an_engine_out_of_reach_is_said_at_the_beginning() {
     let host = Host::new();
     let mut session = Session::with(host.spool("one"), Engine::at("/nowhere/engine.sock".into()), Vec::new()).unwrap();
-    session.answer(&bytes(&[(Request::Hello { version: 1 }, vec![])])[..]).unwrap();
+    session.answer(&bytes(&[(Request::Hello { version: VERSION }, vec![])])[..]).unwrap();
     let [Reply::Hello { engine: toolbox_wire::EngineState::Err(text), .. }] = &session.said()[..] else { panic!() };
     assert!(text.contains("/nowhere/engine.sock"), "{text}");
 }

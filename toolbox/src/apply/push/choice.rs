@@ -2,7 +2,7 @@
 //!
 //! Contract: pure. A receiver costs a container and a second writing of what is sent; it is worth that where one channel
 //! cannot fill the line, where so much time passes that a cut would be a pity, where the engine reads nothing better than
-//! gzip, where there is something to go on from, and where a host can make a layer out of one it has.
+//! gzip, where hosts pass it on to each other, where there is something to go on from, and where a host can make a layer out of one it has.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::state::ObservedImage;
 /// From here on a line is far: the server's window caps one channel.
 const FAR: Duration = Duration::from_millis(5);
 /// Below this a stream is done before a receiver has begun, bytes.
-const LARGE: u64 = 16 << 20;
+pub(super) const LARGE: u64 = 16 << 20;
 /// From here on it is worth a question how fast a near line is, bytes.
 const WORTH_ASKING: u64 = 64 << 20;
 /// A stream of so many seconds is one that should not begin anew.
@@ -34,12 +34,16 @@ pub(super) struct Situation {
     pub(super) spool: bool,
     /// Some layer may be made out of another one.
     pub(super) delta: bool,
+    /// Another host passes it on to this one, or this one to others.
+    pub(super) seeding: bool,
 }
 
 impl Situation {
     /// A receiver pays.
     pub(super) fn wants_receiver(self) -> bool {
-        self.spool || self.delta || (self.bytes >= LARGE && (self.gzip || self.is_far() || self.is_slow()))
+        self.spool
+            || self.delta
+            || (self.bytes >= LARGE && (self.gzip || self.seeding || self.is_far() || self.is_slow()))
     }
 
     /// How fast the line is would decide.
@@ -98,7 +102,15 @@ mod tests {
 
     fn situation(mebibytes: u64, milliseconds: u64) -> Situation {
         let round_trip = Duration::from_millis(milliseconds);
-        Situation { bytes: mebibytes * MIB, round_trip, rate: None, gzip: false, spool: false, delta: false }
+        Situation {
+            bytes: mebibytes * MIB,
+            round_trip,
+            rate: None,
+            gzip: false,
+            spool: false,
+            delta: false,
+            seeding: false,
+        }
     }
 
     #[test]
@@ -138,6 +150,8 @@ mod tests {
             (situation(3, 50), false),
             (Situation { gzip: true, ..situation(20, 0) }, true),
             (Situation { gzip: true, ..situation(3, 0) }, false),
+            (Situation { seeding: true, ..situation(20, 0) }, true),
+            (Situation { seeding: true, ..situation(3, 0) }, false),
             (Situation { spool: true, ..situation(3, 0) }, true),
             (Situation { delta: true, ..situation(5, 0) }, true),
         ] {

@@ -6,11 +6,13 @@ mod effort;
 mod error;
 mod frame;
 mod lanes;
+mod passing;
 mod patch;
 mod progress;
 mod proof;
 mod receiver;
 mod room;
+mod seeding;
 mod session;
 mod shipment;
 mod stream;
@@ -36,6 +38,7 @@ pub use error::{PushError, Unsent};
 use progress::Progress;
 use proof::{check_all, without_halves};
 use receiver::{Delivered, Delivery, Receiver};
+pub use seeding::{Place, Seeding};
 use session::Broken;
 pub use shipment::Shipment;
 
@@ -76,6 +79,8 @@ pub struct Push<'a, R> {
     pub images: &'a [ObservedImage],
     /// Where it is noted what a containerd store holds of us.
     pub ours: &'a Ours,
+    /// Which other hosts it shares the images with.
+    pub place: &'a Place,
 }
 
 /// Sends images of one archive, and checks what the engine made of them; where that is not what was sent, sends
@@ -150,7 +155,12 @@ async fn send_and_check<E: Engine, R: ReadAt + Send + Sync + 'static>(
         let round_trip = engine.round_trip().await?;
         let spool = engine.mountpoint(receiver::SPOOL).await.is_ok();
         let (gzip, delta) = (engine.api_version() < stream::ZSTD, !candidates.is_empty());
-        let mut situation = Situation { bytes, round_trip, rate: None, gzip, spool, delta };
+        let seeding = push.place.takes_part(push.shipment.number());
+        let mut situation = Situation { bytes, round_trip, rate: None, gzip, spool, delta, seeding };
+        if let Some(seed) = push.place.missed(push.shipment.number()).filter(|_| bytes >= choice::LARGE) {
+            let note = format!("{} is not sent images at the same time, so it passes none on", seed.host);
+            events.send(What::Note(note));
+        }
         if situation.wants_rate() {
             situation.rate = engine.rate(round_trip).await;
         }
@@ -163,6 +173,7 @@ async fn send_and_check<E: Engine, R: ReadAt + Send + Sync + 'static>(
             }
         }
     }
+    push.place.leave(push.shipment);
     stream_and_check(engine, push, &archive, events).await
 }
 
@@ -206,7 +217,8 @@ impl<E: Engine, W: Route, R: ReadAt + Send + Sync + 'static> Receiving<'_, E, W,
     /// False, said in a note, where the host does not let a receiver work.
     async fn deliver(&self, situation: Situation, socket: Socket, candidates: &[Candidate]) -> Result<bool, PushError> {
         self.send_helper().await?;
-        let started = Receiver::start(self.engine, self.route, &self.helper.0.full(), socket).await;
+        let started =
+            Receiver::start(self.engine, self.route, &self.helper.0.full(), (socket, situation.seeding)).await;
         let receiver = match started {
             Ok(receiver) => receiver,
             Err(error @ EngineError::Unreachable { .. }) => return Err(error.into()),
@@ -259,7 +271,7 @@ impl<E: Engine, W: Route, R: ReadAt + Send + Sync + 'static> Receiving<'_, E, W,
         progress.begin();
         let (shipment, archive, lanes) =
             (self.push.shipment, self.archive, situation.lanes(self.push.shipment.hosts()));
-        let delivery = Delivery { shipment, archive, candidates, lanes, progress };
+        let delivery = Delivery { shipment, archive, candidates, lanes, progress, place: self.push.place };
         receiver.deliver(&delivery).await
     }
 
@@ -270,7 +282,8 @@ impl<E: Engine, W: Route, R: ReadAt + Send + Sync + 'static> Receiving<'_, E, W,
             return Ok(());
         }
         let held = BTreeMap::from([(reference.clone(), 0)]);
-        let push = Push { shipment, held: &held, helper: None, images: &[], ours: self.push.ours };
+        let (ours, place) = (self.push.ours, Place::default());
+        let push = Push { shipment, held: &held, helper: None, images: &[], ours, place: &place };
         let archive = compose(shipment, &held)?;
         stream_and_check(self.engine, &push, &archive, self.events).await
     }
@@ -293,10 +306,13 @@ impl<E: Engine, W: Route, R: ReadAt + Send + Sync + 'static> Receiving<'_, E, W,
         false
     }
 
-    fn tell(&self, Delivered { sent, resumed, made }: Delivered) {
+    fn tell(&self, Delivered { sent, resumed, made, passed }: Delivered) {
         let mut words = vec![format!("{} sent", human_bytes(sent))];
         if resumed > 0 {
             words.push(format!("{} kept from an earlier push", human_bytes(resumed)));
+        }
+        if let Some(seed) = self.push.place.seed().filter(|_| passed > 0) {
+            words.push(format!("{} came from {}", human_bytes(passed), seed.host));
         }
         if made > 0 {
             words.push(format!("{} made out of the image before", human_bytes(made)));

@@ -34,6 +34,11 @@ impl Progress {
         Self { events, total, layers, state: Mutex::default(), sent: AtomicU64::new(0) }
     }
 
+    /// Something that a person should know.
+    pub(super) fn note(&self, text: String) {
+        self.events.send(What::Note(text));
+    }
+
     /// From the beginning; what has gone over the line so far has.
     pub(super) fn begin(&self) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::default();

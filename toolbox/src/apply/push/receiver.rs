@@ -2,7 +2,8 @@
 //!
 //! Contract: what has arrived stays in a volume until it is loaded, so that a push that was cut goes on from there; a
 //! receiver that nobody talks to ends by itself. Layers are read by the engine while they still arrive. A layer is
-//! verified by its DiffID before the engine has seen its end.
+//! verified by its DiffID before the engine has seen its end. One that passes parts on to others, or takes them from
+//! another, is in its host's network, and loads when that is over.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,8 +19,10 @@ use crate::plan::{ROLE_LABEL, human_bytes};
 use super::choice::Candidate;
 use super::delta;
 use super::lanes::Lanes;
+use super::passing::Lack;
 use super::patch::Errand;
 use super::progress::Progress;
+use super::seeding::Place;
 use super::session::{Broken, Session};
 use super::shipment::Shipment;
 use super::{Route, Socket, wire_id};
@@ -60,6 +63,8 @@ pub(super) struct Delivered {
     pub(super) resumed: u64,
     /// Was made out of other layers of the host, wholly or by patches, uncompressed.
     pub(super) made: u64,
+    /// Came from another host, uncompressed.
+    pub(super) passed: u64,
 }
 
 /// What is delivered.
@@ -74,6 +79,8 @@ pub(super) struct Delivery<'a, R> {
     pub(super) lanes: (usize, usize),
     /// What hears of it.
     pub(super) progress: &'a Progress,
+    /// Who else takes part in it.
+    pub(super) place: &'a Place,
 }
 
 impl<E: Engine, W: Route> Opener for Receiver<'_, E, W> {
@@ -88,19 +95,27 @@ fn receive() -> [String; 2] {
 }
 
 impl<'a, E: Engine, W: Route> Receiver<'a, E, W> {
-    /// Creates and starts one of this image.
+    /// Creates and starts one of this image, in the host's network or in none.
     ///
     /// # Errors
     /// The engine's.
-    pub(super) async fn start(engine: &'a E, route: &'a W, image: &str, socket: Socket) -> Result<Self, EngineError> {
+    pub(super) async fn start(
+        engine: &'a E,
+        route: &'a W,
+        image: &str,
+        (socket, network): (Socket, bool),
+    ) -> Result<Self, EngineError> {
+        let name = format!("toolbox.receiver.{}", unlike_others());
         let volume = BTreeMap::from([(ROLE_LABEL.to_owned(), "spool".to_owned())]);
         engine.create_plain_volume(SPOOL, &volume).await?;
         let spec = HelperSpec {
-            name: format!("toolbox.receiver.{}", unlike_others()),
+            // In the host's network it would be known by the host's name.
+            environment: BTreeMap::from([("RELAY_RECEIVER".to_owned(), name.clone())]),
+            name,
             image: image.to_owned(),
             command: vec!["receiver".to_owned()],
             labels: BTreeMap::from([(ROLE_LABEL.to_owned(), "receiver".to_owned())]),
-            receives: Some(Receives { volume: SPOOL.to_owned(), socket: socket.path, group: socket.group }),
+            receives: Some(Receives { volume: SPOOL.to_owned(), socket: socket.path, group: socket.group, network }),
             ..HelperSpec::default()
         };
         let id = engine.create_helper(&spec).await?;
@@ -133,11 +148,30 @@ impl<'a, E: Engine, W: Route> Receiver<'a, E, W> {
         let layers: Vec<ArchivedLayer> = delivery.archive.layers().copied().collect();
         let held = held(&mut control, &layers).await?;
         has_room(&layers, &held, free)?;
-        let (delivered, errands) = self.make_ready(&mut control, delivery, layers.into_iter().zip(held)).await?;
+        let (mut delivered, mut lacks) = self.make_ready(&mut control, delivery, layers.iter().zip(held)).await?;
+        delivered.passed = self.take_from_seed(&mut control, delivery, &mut lacks).await?;
+        let errands = lacks.iter().flat_map(|l| Errand::all(&l.layer, &l.ranges, l.like.as_ref())).collect();
         let lanes =
             Lanes { shipment: delivery.shipment, opener: self, count: delivery.lanes, progress: delivery.progress };
-        let load = self.load(&mut control, delivery.archive);
-        let (patched, ()) = until_one_fails(lanes.send(errands), load).await?;
+        let (number, load) = (delivery.shipment.number(), self.load(&mut control, delivery.archive));
+        let patched = match delivery.place.orders(number) {
+            None => until_one_fails(lanes.send(errands), load).await?.0,
+            Some(orders) => {
+                let sending = async {
+                    let sent = lanes.send(errands).await;
+                    delivery.place.close(number);
+                    sent
+                };
+                let giving = async {
+                    self.give_all(orders, &layers).await;
+                    Ok(())
+                };
+                let (patched, ()) = tokio::try_join!(sending, giving)?;
+                // After it, what was sent is no longer there to be passed on.
+                load.await?;
+                patched
+            }
+        };
         let left = control.ask(&Request::Sweep { older_than_seconds: OLD }).await;
         drop(control);
         self.remove().await;
@@ -169,13 +203,14 @@ impl<'a, E: Engine, W: Route> Receiver<'a, E, W> {
         &self,
         control: &mut Session,
         delivery: &Delivery<'_, R>,
-        layers: impl Iterator<Item = (ArchivedLayer, Vec<Range>)>,
-    ) -> Result<(Delivered, Vec<Errand>), Broken>
+        layers: impl Iterator<Item = (&ArchivedLayer, Vec<Range>)>,
+    ) -> Result<(Delivered, Vec<Lack>), Broken>
     where
         R: ReadAt + Send + Sync + 'static,
     {
-        let (mut delivered, mut errands) = (Delivered::default(), Vec::new());
+        let (mut delivered, mut lacks) = (Delivered::default(), Vec::new());
         for (layer, held) in layers {
+            let layer = *layer;
             let there = length(&held);
             let candidate = delivery.candidates.iter().find(|c| c.layer == layer && there < layer.size / 2);
             let made = match candidate {
@@ -183,17 +218,17 @@ impl<'a, E: Engine, W: Route> Receiver<'a, E, W> {
                 None => None,
             };
             let gaps = gaps(layer.size, &held);
-            let (to_send, like) = match made {
+            let (ranges, like) = match made {
                 Some(made) => (intersection(&gaps, &made.lacks), made.like),
                 None => (gaps, None),
             };
-            let left = length(&to_send);
+            let left = length(&ranges);
             delivered.resumed += there;
             delivered.made += (layer.size - left).saturating_sub(there);
             delivery.progress.advance(layer.size - left, Some(&layer));
-            errands.extend(Errand::all(&layer, &to_send, like.as_ref()));
+            lacks.push(Lack { layer, ranges, like });
         }
-        Ok((delivered, errands))
+        Ok((delivered, lacks))
     }
 
     async fn load(&self, control: &mut Session, archive: &PartialArchive) -> Result<(), Broken> {
@@ -265,7 +300,7 @@ fn has_room(layers: &[ArchivedLayer], held: &[Vec<Range>], free: u64) -> Result<
 }
 
 /// What the spool holds of each of these layers.
-async fn held(control: &mut Session, layers: &[ArchivedLayer]) -> Result<Vec<Vec<Range>>, Broken> {
+pub(super) async fn held(control: &mut Session, layers: &[ArchivedLayer]) -> Result<Vec<Vec<Range>>, Broken> {
     let mut all = Vec::new();
     for some in layers.chunks(MOST_LAYERS) {
         let layers = some.iter().map(|l| Layer { diff_id: wire_id(l.diff_id), size: l.size }).collect();
@@ -286,12 +321,12 @@ fn entry(path: &str, content: &Content) -> Entry {
 }
 
 /// Bytes of ranges that are apart from each other.
-fn length(ranges: &[Range]) -> u64 {
+pub(super) fn length(ranges: &[Range]) -> u64 {
     ranges.iter().map(|(from, to)| to - from).sum()
 }
 
 /// What of a layer is in none of these ranges, which ascend.
-fn gaps(size: u64, held: &[Range]) -> Vec<Range> {
+pub(super) fn gaps(size: u64, held: &[Range]) -> Vec<Range> {
     let mut at = 0;
     let mut gaps = Vec::new();
     for (from, to) in held.iter().copied().chain([(size, size)]) {
@@ -304,7 +339,7 @@ fn gaps(size: u64, held: &[Range]) -> Vec<Range> {
 }
 
 /// What is in a range of both lists, which ascend.
-fn intersection(some: &[Range], others: &[Range]) -> Vec<Range> {
+pub(super) fn intersection(some: &[Range], others: &[Range]) -> Vec<Range> {
     let mut common = Vec::new();
     for (from, to) in some {
         let within = others.iter().map(|(a, b)| ((*a).max(*from), (*b).min(*to)));

@@ -62,9 +62,18 @@ impl Session {
 
     /// Asks, and waits for the final reply.
     pub(super) async fn ask(&mut self, request: &Request) -> Result<Reply, Broken> {
+        self.ask_hearing(request, &mut |_| ()).await
+    }
+
+    /// The same; `hear` gets what is said of progress.
+    pub(super) async fn ask_hearing(
+        &mut self,
+        request: &Request,
+        hear: &mut (dyn FnMut(Reply) + Send),
+    ) -> Result<Reply, Broken> {
         match self.input.send(request, b"").await {
             // The replies end too, and say why.
-            Ok(()) | Err(Broken::Ended(_)) => self.replies.next().await,
+            Ok(()) | Err(Broken::Ended(_)) => self.replies.next_hearing(hear).await,
             Err(unsayable) => Err(unsayable),
         }
     }
@@ -86,10 +95,14 @@ impl Requests {
 impl Replies {
     /// The next final reply; an error where it is one.
     pub(super) async fn next(&mut self) -> Result<Reply, Broken> {
+        self.next_hearing(&mut |_| ()).await
+    }
+
+    async fn next_hearing(&mut self, hear: &mut (dyn FnMut(Reply) + Send)) -> Result<Reply, Broken> {
         loop {
             match self.read().await? {
                 Reply::Error { kind, text, diff_id } => return Err(Broken::Refused { kind, text, diff_id }),
-                reply if reply.is_progress() => {}
+                reply if reply.is_progress() => hear(reply),
                 reply => return Ok(reply),
             }
         }

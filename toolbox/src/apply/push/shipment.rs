@@ -119,6 +119,13 @@ pub struct Shipment<R> {
     compressed: AtomicUsize,
 }
 
+impl<R> Shipment<R> {
+    /// Which one it is.
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+}
+
 impl<R: ReadAt + Send + Sync + 'static> Shipment<R> {
     /// To so many hosts.
     pub fn new(archive: Arc<Archive<R>>, hosts: usize) -> Self {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::apply::{
-    ApplyError, Containers, Events, HostRoute, HostSession, Interrupt, Lock, Options, Ours, Push, What, acquire, verify,
+    ApplyError, Containers, Events, HostRoute, HostSession, Interrupt, Lock, Options, Ours, Place, Push, Seeding,
+    Supply, What, acquire, verify,
 };
 use crate::engine::Docker;
 use crate::image::Reference;
@@ -37,20 +38,32 @@ pub(super) struct HostRun<'a> {
     /// What the host held when it was looked at last.
     images: Vec<ObservedImage>,
     ours: Arc<Ours>,
+    seeding: Arc<Seeding>,
 }
 
 impl<'a> HostRun<'a> {
     pub(super) fn new(
         rollout: &'a Rollout,
         begun: &Begun,
-        permits: &'a Semaphore,
+        (permits, seeding): (&'a Semaphore, &Arc<Seeding>),
         ui: Ui,
         wanted: Wanted,
         plan: Plan,
     ) -> Self {
         let events = Events::new(&plan.host, begun.events.clone());
         let (interrupt, ours) = (begun.interrupted.clone(), Arc::clone(&begun.ours));
-        Self { rollout, permits, interrupt, events, ui, wanted, plan, images: Vec::new(), ours }
+        Self {
+            rollout,
+            permits,
+            interrupt,
+            events,
+            ui,
+            wanted,
+            plan,
+            images: Vec::new(),
+            ours,
+            seeding: Arc::clone(seeding),
+        }
     }
 
     /// `turn` comes when the host before has its lock: two deploys never wait for each other.
@@ -58,10 +71,13 @@ impl<'a> HostRun<'a> {
         let Seen { mut session, .. } = seen;
         let mut interrupt = self.interrupt.clone();
         let permit = self.permits.acquire().await;
+        let shipments = self.supplies().iter().map(|supply| supply.shipment(self.rollout.hosts));
+        let place = self.seeding.begin(&self.plan.host, shipments);
         let readied = tokio::select! {
-            readied = self.ready(&mut session, turn) => readied,
+            readied = self.ready(&mut session, turn, &place) => readied,
             _ = interrupt.wait_for(|i| *i) => Err((Outcome::Interrupted, None)),
         };
+        drop(place);
         let (outcome, failure) = match readied {
             Err(ended) => ended,
             Ok(lock) => {
@@ -83,7 +99,7 @@ impl<'a> HostRun<'a> {
 
     /// The engine runs, nobody else deploys the project there, and it holds the images. What this adds to a host stays
     /// when a later step fails.
-    async fn ready(&mut self, session: &mut HostSession, turn: Turn) -> Result<Lock, Ended> {
+    async fn ready(&mut self, session: &mut HostSession, turn: Turn, place: &Place) -> Result<Lock, Ended> {
         let untouched = Outcome::FailedUntouched;
         for operation in &self.plan.operations {
             let prepared = session.prepare(&operation.action).await;
@@ -92,16 +108,20 @@ impl<'a> HostRun<'a> {
         let session = &*session;
         let engine = self.engine(session)?;
         let helper = self.wanted.helper.reference.clone();
-        self.push(session, &|reference| *reference == helper).await?;
+        self.push(session, &|reference| *reference == helper, &Place::default()).await?;
         self.containers(engine).make_keeper().await.map_err(|e| self.ended(&e))?;
         let _ = turn.come.await;
         let lock = self.lock(engine).await?;
         drop(turn.pass_on);
         self.look_again(session).await?;
-        self.push(session, &|reference| *reference != helper).await?;
+        self.push(session, &|reference| *reference != helper, place).await?;
         let pinned = self.rollout.record.pin(engine, &self.plan, &self.wanted, &self.ours).await;
         pinned.map_err(|e| self.failed(untouched, &e, e.hint()))?;
         Ok(lock)
+    }
+
+    fn supplies(&self) -> &[Arc<Supply>] {
+        self.rollout.supplies.get(&self.plan.host).map(Vec::as_slice).unwrap_or_default()
     }
 
     fn containers<'s>(&'s self, engine: &'s Docker) -> Containers<'s, Docker> {
@@ -153,11 +173,16 @@ impl<'a> HostRun<'a> {
     }
 
     /// Sends the images of the plan that `which` chooses, in one tarball from each supply.
-    async fn push(&self, session: &HostSession, which: &(dyn Fn(&Reference) -> bool + Sync)) -> Result<(), Ended> {
+    async fn push(
+        &self,
+        session: &HostSession,
+        which: &(dyn Fn(&Reference) -> bool + Sync),
+        place: &Place,
+    ) -> Result<(), Ended> {
         let (engine, route) = (self.engine(session)?, HostRoute::new(session));
         let held: BTreeMap<Reference, usize> = self.plan.operations.iter().filter_map(pushed).collect();
         let helper = &self.wanted.helper.reference;
-        let supplies = self.rollout.supplies.get(&self.plan.host).map(Vec::as_slice).unwrap_or_default();
+        let supplies = self.supplies();
         let hosts = self.rollout.hosts;
         let of_helper = supplies.iter().map(|supply| supply.shipment(hosts)).find(|shipment| shipment.holds(helper));
         for supply in supplies {
@@ -165,14 +190,16 @@ impl<'a> HostRun<'a> {
             let here = held.iter().filter(|(r, _)| which(r) && shipment.holds(r));
             let here: BTreeMap<Reference, usize> = here.map(|(r, h)| (r.clone(), *h)).collect();
             if here.is_empty() {
+                place.leave(shipment);
                 continue;
             }
             let helper = of_helper.filter(|_| !here.contains_key(helper)).map(|shipment| (helper, shipment));
             let (images, ours) = (&self.images, session.ours());
-            let sending = Push { shipment, held: &here, helper, images, ours };
+            let sending = Push { shipment, held: &here, helper, images, ours, place };
             let names: Vec<String> = here.keys().map(Reference::familiar).collect();
             let label = format!("push {}", names.join(", "));
             let sent = self.events.step(&label, supply.send(engine, &route, &sending, &self.events)).await;
+            place.leave(shipment);
             sent.map_err(|e| self.failed(Outcome::FailedUntouched, &e, e.hint()))?;
         }
         Ok(())

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::apply::Supply;
+use crate::apply::{Seeding, Supply};
 use crate::compose::{Batch, ProjectExtension};
 use crate::ui::{HostOutcome, Outcome, Ui};
 
@@ -76,9 +76,9 @@ impl Rollout {
     pub(super) async fn run(self, works: Vec<Work>, begun: &Begun, ui: Ui) -> Vec<Finished> {
         let (busy, idle): (Vec<Work>, Vec<Work>) = works.into_iter().partition(|work| !work.plan.is_empty());
         let (conductor, parts) = conduct::parts(busy.len());
-        let permits = Semaphore::new(self.parallel);
+        let (permits, seeding) = (Semaphore::new(self.parallel), Seeding::among(&begun.context.hosts));
         let hosts = busy.into_iter().zip(parts).zip(turns()).map(|((work, part), turn)| {
-            HostRun::new(&self, begun, &permits, ui, work.wanted, work.plan).go(work.seen, part, turn)
+            HostRun::new(&self, begun, (&permits, &seeding), ui, work.wanted, work.plan).go(work.seen, part, turn)
         });
         let conducted = conductor.conduct(self.batch.get(), self.keep_changed);
         let (mut finished, ()) = tokio::join!(join_all(hosts), conducted);

@@ -11,6 +11,7 @@ use toolbox_wire::{Codec, EngineState, Entry, ErrorKind, FrameReader, Held, Repl
 use crate::image::{DiffId, Digest};
 
 use super::super::{EngineError, ExecStream};
+use super::passing::{give, take};
 use super::store::{Host, Spooled, State};
 
 /// What receivers do wrong. Requests are counted from 0 over all sessions.
@@ -92,11 +93,13 @@ fn name(request: &Request) -> &'static str {
         Request::Copy { .. } => "copy",
         Request::Patch { .. } => "patch",
         Request::Load { .. } => "load",
+        Request::Take { .. } => "take",
+        Request::Give { .. } => "give",
         Request::Sweep { .. } => "sweep",
     }
 }
 
-fn error(kind: ErrorKind, text: &str, diff_id: Option<toolbox_wire::DiffId>) -> Reply {
+pub(super) fn error(kind: ErrorKind, text: &str, diff_id: Option<toolbox_wire::DiffId>) -> Reply {
     Reply::Error { kind, text: text.to_owned(), diff_id }
 }
 
@@ -109,8 +112,11 @@ async fn answer(host: &Host, request: Request, payload: &[u8], replies: &Replies
     if let Some(reply) = host.state().faults.iter().find_map(refused) {
         return Some(reply);
     }
-    if let Request::Load { entries, .. } = request {
-        return load(host, &entries, replies).await;
+    match request {
+        Request::Load { entries, .. } => return load(host, &entries, replies).await,
+        Request::Take { key, .. } => return Some(take(host, key, replies).await),
+        Request::Give { address, key, layers } => return Some(give(host, address, &key, &layers).await),
+        _ => {}
     }
     let mut state = host.state();
     let reply = at_once(&mut state, request, payload);
@@ -158,7 +164,7 @@ fn at_once(state: &mut State, request: Request, payload: &[u8]) -> Reply {
                 None => error(ErrorKind::Chunk, "it does not unpack", Some(diff_id)),
             }
         }
-        Request::Load { .. } => unreachable!("answered before"),
+        Request::Load { .. } | Request::Take { .. } | Request::Give { .. } => unreachable!("answered before"),
     }
 }
 
@@ -187,14 +193,14 @@ fn held(state: &State, diff_id: toolbox_wire::DiffId) -> Held {
     Held { diff_id, ranges: state.parts.get(&ours(diff_id)).map(Spooled::merged).unwrap_or_default() }
 }
 
-fn store(state: &mut State, diff_id: toolbox_wire::DiffId, size: u64, offset: u64, raw: &[u8]) {
+pub(super) fn store(state: &mut State, diff_id: toolbox_wire::DiffId, size: u64, offset: u64, raw: &[u8]) {
     let part = state.parts.entry(ours(diff_id)).or_default();
     part.bytes.resize(size as usize, 0);
     part.bytes[offset as usize..][..raw.len()].copy_from_slice(raw);
     part.ranges.insert((offset, offset + raw.len() as u64));
 }
 
-fn ours(diff_id: toolbox_wire::DiffId) -> DiffId {
+pub(super) fn ours(diff_id: toolbox_wire::DiffId) -> DiffId {
     diff_id.to_string().parse().unwrap()
 }
 

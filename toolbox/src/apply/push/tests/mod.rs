@@ -2,6 +2,7 @@
 
 mod patches;
 mod room;
+mod seeding;
 mod several;
 mod stores;
 
@@ -99,6 +100,7 @@ struct World {
     /// Layers that it was seen to hold.
     held: usize,
     ours: Ours,
+    place: Place,
     events: Events,
     seen: UnboundedReceiver<Event>,
 }
@@ -110,8 +112,8 @@ impl World {
         let (name, shipment) = ("shop:1".parse().unwrap(), shipment("shop:1", &slices));
         let helper = Some(self::shipment(HELPER, &[b"helper"]));
         let (engine, images, events) = (FakeEngine::default(), Vec::new(), Events::new("h", sender));
-        let ours = Ours::default();
-        Self { engine, name, shipment, layers, helper, images, held: 0, ours, events, seen }
+        let (ours, place) = Default::default();
+        Self { engine, name, shipment, layers, helper, images, held: 0, ours, place, events, seen }
     }
 
     async fn push(&self) -> Result<(), PushError> {
@@ -119,7 +121,7 @@ impl World {
         let helper = self.helper.as_ref().map(|shipment| (&name, shipment));
         let held = BTreeMap::from([(self.name.clone(), self.held)]);
         let (shipment, images, ours) = (&self.shipment, &self.images, &self.ours);
-        let sending = Push { shipment, held: &held, helper, images, ours };
+        let sending = Push { shipment, held: &held, helper, images, ours, place: &self.place };
         push(&self.engine, &Near(&self.engine), &sending, &self.events).await.map_err(|unsent| unsent.error)
     }
 

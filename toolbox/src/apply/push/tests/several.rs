@@ -36,7 +36,7 @@ impl Two {
 
     async fn push(&self) -> Result<(), Unsent> {
         let (shipment, held, images, ours) = (&self.shipment, &self.held, &self.images, &self.ours);
-        let sending = Push { shipment, held, helper: None, images, ours };
+        let sending = Push { shipment, held, helper: None, images, ours, place: &Place::default() };
         push(&self.engine, &Near(&self.engine), &sending, &self.events).await
     }
 
