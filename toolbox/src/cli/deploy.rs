@@ -10,7 +10,7 @@ use crate::ui::Ui;
 use super::args::{Common, Deploy};
 use super::begin::{Begun, begin};
 use super::exit_status::ExitStatus;
-use super::failure::Failures;
+use super::failure::{Failure, Failures};
 use super::interrupt;
 use super::plan_file::PlanFile;
 use super::prepare::{Asked, Prepared, prepare};
@@ -61,6 +61,27 @@ fn plan_file(what: &[String], project: &Project) -> Result<Option<PlanFile>, Fai
             file.check_project(&project.name)?;
             Ok(Some(file))
         }
+        [one] if !project.services.contains_key(one) && one.ends_with(".json") => {
+            let message = format!("{one}: there is no such plan file, and no such service");
+            let hint = format!("make it first: toolbox plan --out {one}");
+            Err(Failures::configuration(vec![Failure::text(message, Some(hint))]))
+        }
         _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose::testing::project;
+
+    #[test]
+    fn a_plan_file_that_is_not_there_is_no_unknown_service() {
+        let project = project("services: {web: {image: a}, odd.json: {image: a}}");
+        let file = |word: &str| plan_file(&[word.to_owned()], &project).map(|file| file.is_some());
+        assert!(file("no/such.json").is_err());
+        for service in ["web", "odd.json", "wbe"] {
+            assert!(matches!(file(service), Ok(false)), "{service}");
+        }
     }
 }

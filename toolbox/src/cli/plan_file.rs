@@ -126,7 +126,8 @@ impl PlanFile {
             return Ok(());
         }
         let message = format!("the plan is one of the project {}, this is {project}", self.project);
-        Err(Failures::configuration(vec![Failure::text(message, Some(AGAIN.into()))]))
+        let hint = format!("name its compose file with --file, or make a plan of {project}: toolbox plan --out FILE");
+        Err(Failures::configuration(vec![Failure::text(message, Some(hint))]))
     }
 
     fn problems(&self, now: &Self) -> Vec<String> {

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::agent::KeySource;
-use crate::compose::{Project, RestartPolicy};
+use crate::compose::{Project, PublishedPort, RestartPolicy};
 use crate::image::Reference;
-use crate::plan::{Fingerprint, HostFacts, container_name, is_in_charge};
+use crate::plan::{Fingerprint, HostFacts, container_name, drift, is_in_charge, relay_drift};
 use crate::state::{EngineState, ObservedContainer, Role};
 use crate::ui::{Ui, table};
 
@@ -40,12 +40,12 @@ struct Row {
     status: String,
     /// When it was started last, RFC 3339, where the engine was asked.
     since: Option<String>,
-    /// TCP ports of the host that lead to the service: its own, or its relay's.
+    /// Ports of the host that lead to the service: its own, or its relay's.
     ports: Vec<String>,
     /// The deploy that made it.
     release: Option<String>,
     /// What is not as the file says, as far as a glance shows it: `plan` tells all.
-    drift: Vec<&'static str>,
+    drift: Vec<String>,
     relay: Option<Relay>,
 }
 
@@ -94,10 +94,9 @@ pub(super) async fn run(
 
 /// It runs and can be reached, or was to end and did so well.
 fn is_well(row: &Row) -> bool {
-    if row.drift.contains(&RELAY_STOPPED) {
-        return false;
-    }
-    row.state == "running" || (row.status.starts_with(ENDED_WELL) && !row.drift.contains(&"stopped"))
+    let drifted = |what: &str| row.drift.iter().any(|drift| drift == what);
+    let ended_well = row.status.starts_with(ENDED_WELL) && !drifted("stopped");
+    !drifted(RELAY_STOPPED) && (row.state == "running" || ended_well)
 }
 
 fn rows_of(project: &Project, facts: &HostFacts) -> Vec<Row> {
@@ -118,7 +117,7 @@ fn rows_of(project: &Project, facts: &HostFacts) -> Vec<Row> {
             since: None,
             ports: Vec::new(),
             release: None,
-            drift: vec!["not deployed"],
+            drift: vec!["not deployed".into()],
             relay: None,
         });
     }
@@ -139,12 +138,22 @@ fn row(host: &str, project: &Project, engine: &EngineState, container: &Observed
         health: health(container),
         status: container.status.clone(),
         since: container.live.as_ref().map(|live| live.started.clone()),
-        ports: published.published.iter().map(|(host, inner)| format!("{host}->{inner}/tcp")).collect(),
+        ports: shown_ports(&published.published),
         release: container.release.clone(),
-        drift: drift(project, container, &service, relay),
+        drift: all_drift(project, engine, container, &service, relay),
         relay: relay.map(|r| Relay { container: r.name.clone(), state: r.state.clone() }),
         service,
     }
+}
+
+/// The engine tells of both kinds of addresses where a port is published on all.
+fn shown_ports(ports: &BTreeSet<PublishedPort>) -> Vec<String> {
+    let on_all = |port: &PublishedPort| PublishedPort {
+        host_ip: port.host_ip.filter(|ip| !ip.is_unspecified()),
+        ..port.clone()
+    };
+    let ports: BTreeSet<PublishedPort> = ports.iter().map(on_all).collect();
+    ports.iter().map(PublishedPort::shown).collect()
 }
 
 fn image(engine: &EngineState, id: &str) -> Image {
@@ -163,28 +172,36 @@ fn health(container: &ObservedContainer) -> Option<String> {
     told.or_else(|| words.iter().find(|(sign, _)| container.status.ends_with(sign)).map(|(_, word)| (*word).to_owned()))
 }
 
-fn drift(
+fn all_drift(
     project: &Project,
+    engine: &EngineState,
     container: &ObservedContainer,
     service: &str,
     relay: Option<&ObservedContainer>,
-) -> Vec<&'static str> {
-    let Some(definition) = project.services.get(service) else { return vec!["not in the file"] };
-    let mut drift = Vec::new();
+) -> Vec<String> {
+    let Some(definition) = project.services.get(service) else {
+        let inactive = project.inactive.contains(service);
+        return vec![if inactive { "its profile is not asked for" } else { "not in the file" }.to_owned()];
+    };
+    let mut what = Vec::new();
     if !is_in_charge(container) {
-        drift.push("left over");
+        what.push("left over".to_owned());
     } else if container.config_hash.as_ref() != Some(&Fingerprint::of(project, definition, relay.is_some()).hash) {
-        drift.push("config");
+        what.push("config".to_owned());
+    } else {
+        what.extend(drift(project, definition, engine, container, relay.is_some()));
     }
     let ends = matches!(definition.restart, RestartPolicy::No | RestartPolicy::OnFailure { .. });
     let ended_well = ends && container.status.starts_with(ENDED_WELL);
     if !container.is_running() && !ended_well {
-        drift.push("stopped");
+        what.push("stopped".to_owned());
     }
-    if relay.is_some_and(|relay| !relay.is_running()) {
-        drift.push(RELAY_STOPPED);
+    if let Some(relay) = relay {
+        let stopped = (!relay.is_running()).then(|| RELAY_STOPPED.to_owned());
+        let changed = relay_drift(project, definition, engine, relay).into_iter().map(|one| format!("relay {one}"));
+        what.extend(stopped.into_iter().chain(changed));
     }
-    drift
+    what
 }
 
 fn text(rows: &[Row]) -> String {
@@ -208,8 +225,12 @@ fn text(rows: &[Row]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::compose::Protocol;
     use crate::compose::testing::project;
+    use crate::state::{Live, Place};
 
     fn observed(project: &Project, name: &str, status: &str) -> ObservedContainer {
         ObservedContainer {
@@ -229,6 +250,11 @@ mod tests {
         HostFacts { host: "a".into(), engine: Ok(engine), listening: BTreeSet::new() }
     }
 
+    fn port(address: &str, published: u16) -> PublishedPort {
+        let (host_ip, published) = (address.parse().ok(), Some(published));
+        PublishedPort { host_ip, published, target: 8080, protocol: Protocol::Tcp }
+    }
+
     #[test]
     fn relay_lends_its_ports_and_is_no_row() {
         let project = project("services:\n  web:\n    image: web\n");
@@ -237,7 +263,7 @@ mod tests {
             service: None,
             role: Role::Relay,
             relay_of: Some("web".into()),
-            published: [(80, 8080)].into(),
+            published: [port("0.0.0.0", 80), port("::", 80), port("127.0.0.1", 81)].into(),
             ..observed(&project, "", "Up 1 second")
         };
         let web = ObservedContainer {
@@ -246,16 +272,24 @@ mod tests {
         };
         let rows = rows_of(&project, &facts(vec![relay, web]));
         assert_eq!(rows.len(), 1);
-        assert_eq!(rows[0].ports, ["80->8080/tcp"]);
+        assert_eq!(rows[0].ports, ["80->8080/tcp", "127.0.0.1:81->8080/tcp"]);
         assert_eq!(rows[0].relay.as_ref().unwrap().container, "toolbox.p.web");
         assert!(rows[0].drift.is_empty(), "{:?}", rows[0].drift);
         let text = text(&rows);
-        assert!(text.contains("running (healthy)  Up 2 minutes  80->8080/tcp"), "{text}");
+        assert!(text.contains("running (healthy)  Up 2 minutes  80->8080/tcp, 127.0.0.1:81->8080/tcp"), "{text}");
+    }
+
+    #[test]
+    fn other_protocols_than_tcp_are_shown_too() {
+        let project = project("services:\n  web:\n    image: web\n");
+        let dns = PublishedPort { protocol: Protocol::Udp, ..port("", 53) };
+        let web = ObservedContainer { published: [dns].into(), ..observed(&project, "p-web-1", "Up 1 second") };
+        assert_eq!(rows_of(&project, &facts(vec![web]))[0].ports, ["53->8080/udp"]);
     }
 
     #[test]
     fn drift_is_named_where_a_glance_shows_it() {
-        let project = project("services:\n  web:\n    image: web\n");
+        let project = project("services:\n  web:\n    image: web\n  debug:\n    image: web\n    profiles: [debug]\n");
         let drifts = |change: &dyn Fn(&mut ObservedContainer)| {
             let mut container = observed(&project, "p-web-1", "Up 1 second");
             change(&mut container);
@@ -267,7 +301,17 @@ mod tests {
         assert!(drifts(&|c| *c = observed(&project, "p-web-1", "Exited (0) 2 s ago")).is_empty());
         assert_eq!(drifts(&|c| c.name = "0123456789ab_p-web-1".into()), ["left over"]);
         assert_eq!(drifts(&|c| c.service = Some("old".into())), ["not in the file", "not deployed"]);
+        assert_eq!(drifts(&|c| c.service = Some("debug".into())), ["its profile is not asked for", "not deployed"]);
         assert_eq!(drifts(&|c| c.oneoff = true), ["not deployed"]);
+        let network = format!("{}_default", project.name);
+        let live = |restart: &str, networks| Some(Live { restart: restart.into(), networks, ..Live::default() });
+        let reconnected = [(network.clone(), Place::default())].into();
+        assert_eq!(
+            drifts(&|c| c.live = live("always", BTreeMap::new())),
+            ["restart is always".to_owned(), format!("disconnected from {network}")]
+        );
+        let lost = drifts(&|c| c.live = live("no", BTreeMap::clone(&reconnected)));
+        assert_eq!(lost, [format!("network {network} is gone"), format!("without its name web in {network}")]);
     }
 
     #[test]

@@ -38,6 +38,13 @@ impl PublishedPort {
         let same = self.published.is_some() && self.published == other.published && self.protocol == other.protocol;
         same && bind_the_same(self.host_ip, other.host_ip)
     }
+
+    /// As a person reads it: `80->8080/tcp`, `127.0.0.1:80->8080/tcp`, `any->8080/tcp`.
+    pub fn shown(&self) -> String {
+        let address = self.host_ip.map(|ip| if ip.is_ipv6() { format!("[{ip}]:") } else { format!("{ip}:") });
+        let published = self.published.map_or_else(|| "any".to_owned(), |port| port.to_string());
+        format!("{}{published}->{}/{}", address.unwrap_or_default(), self.target, self.protocol.as_str())
+    }
 }
 
 impl Service {

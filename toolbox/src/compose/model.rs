@@ -11,7 +11,7 @@ mod resources;
 mod rollout;
 mod service;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,9 @@ pub struct Project {
     pub files: Vec<PathBuf>,
     /// Enabled services by name.
     pub services: BTreeMap<String, Service>,
+    /// Names of services whose profiles were not asked for; whatever runs of them stays.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub inactive: BTreeSet<String>,
     /// Networks used by enabled services, by their key in the file (`default` when implicit).
     pub networks: BTreeMap<String, Network>,
     /// Named volumes used by enabled services, by their key in the file.
@@ -55,6 +58,7 @@ impl Project {
             working_dir,
             files: Vec::new(),
             services: BTreeMap::new(),
+            inactive: BTreeSet::new(),
             networks: BTreeMap::new(),
             volumes: BTreeMap::new(),
             configs: BTreeMap::new(),

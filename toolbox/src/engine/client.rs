@@ -84,7 +84,8 @@ impl Docker {
     /// # Errors
     /// [`EngineError`].
     pub async fn look(&self, scope: &Scope<'_>) -> Result<EngineState, EngineError> {
-        observe::snapshot(&self.questions, scope).await
+        let state = observe::snapshot(&self.questions, scope).await?;
+        Ok(EngineState { api: Some(self.api_version()), ..state })
     }
 
     /// Every image, those without a name too.

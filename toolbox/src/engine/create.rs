@@ -314,9 +314,11 @@ pub(super) fn further_networks(spec: ContainerSpec<'_>) -> Vec<(String, Endpoint
 
 fn service_endpoint(spec: ContainerSpec<'_>, key: &str) -> EndpointSettings {
     let own = spec.service.networks[key].clone();
+    // Names and fixed addresses are the service's: nobody else has them, nor one of several containers.
+    let unnamed = Attachment { driver_opts: own.driver_opts.clone(), ..Attachment::default() };
     match spec.purpose {
-        Purpose::OneOff { .. } => endpoint(Vec::new(), &Attachment::default()),
-        Purpose::Service if spec.behind_relay => endpoint(vec![spec.final_name.to_owned()], &Attachment::default()),
+        Purpose::OneOff { .. } => endpoint(Vec::new(), &unnamed),
+        Purpose::Service if spec.behind_relay => endpoint(vec![spec.final_name.to_owned()], &unnamed),
         Purpose::Service => {
             let mut aliases = vec![spec.service.name.clone(), spec.final_name.to_owned()];
             aliases.extend(own.aliases.iter().cloned());
@@ -368,3 +370,6 @@ pub(super) fn network(project: &Project, key: &str) -> NetworkCreateRequest {
         ..Default::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

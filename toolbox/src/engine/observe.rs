@@ -10,13 +10,14 @@ mod relay;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bollard::models::{
-    ContainerInspectResponse, ContainerSummary, ImageSummary, Network, PortSummaryTypeEnum,
-    RestartPolicy as ApiRestart, SystemInfo, SystemVersion, VolumeListResponse,
+    ContainerInspectResponse, ContainerSummary, EndpointSettings, ImageSummary, Network, PortSummary,
+    PortSummaryTypeEnum, RestartPolicy as ApiRestart, SystemInfo, SystemVersion, VolumeListResponse,
 };
 
+use crate::compose::{Protocol, PublishedPort};
 use crate::image::Reference;
 use crate::plan::{FIELDS_LABEL, HASH_LABEL, RELEASE_LABEL, ROLE_LABEL, SERVICE_LABEL, short_hash};
-use crate::state::{EngineState, Live, ObservedContainer, ObservedImage, Owned, Role, Scope, Store};
+use crate::state::{EngineState, Live, ObservedContainer, ObservedImage, Owned, Place, Role, Scope, Store};
 
 use super::questions::{Answer, Questions, by_name, unreachable};
 use super::{ContainerStatus, EngineError};
@@ -219,11 +220,12 @@ fn detail(
 fn live(inspected: &ContainerInspectResponse) -> Live {
     let host = inspected.host_config.clone().unwrap_or_default();
     let networks = inspected.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
-    let mut networks: BTreeSet<String> = networks.into_iter().flatten().map(|(name, _)| name.clone()).collect();
+    let mut networks: BTreeMap<String, Place> =
+        networks.into_iter().flatten().map(|(name, endpoint)| (name.clone(), place(endpoint))).collect();
     if networks.is_empty() {
         // The mode may also name a network that it was disconnected from.
         let apart = |mode: &String| mode == "host" || mode == "none" || mode.starts_with("container:");
-        networks.extend(host.network_mode.clone().filter(apart));
+        networks.extend(host.network_mode.clone().filter(apart).map(|mode| (mode, Place::default())));
     }
     Live {
         restart: host.restart_policy.as_ref().map(restart).unwrap_or_default(),
@@ -234,6 +236,20 @@ fn live(inspected: &ContainerInspectResponse) -> Live {
         health: status(inspected).health,
         started: inspected.state.as_ref().and_then(|s| s.started_at.clone()).unwrap_or_default(),
     }
+}
+
+/// Engines from 25 on tell the names that a person gave apart from all that there are.
+fn place(endpoint: &EndpointSettings) -> Place {
+    let names = endpoint.aliases.iter().chain(&endpoint.dns_names).flatten();
+    let fixed = endpoint.ipam_config.as_ref();
+    let addresses = [
+        &endpoint.ip_address,
+        &endpoint.global_ipv6_address,
+        &fixed.and_then(|fixed| fixed.ipv4_address.clone()),
+        &fixed.and_then(|fixed| fixed.ipv6_address.clone()),
+    ];
+    let addresses = addresses.into_iter().flatten().filter_map(|text| text.parse().ok());
+    Place { names: names.cloned().collect(), addresses: addresses.collect() }
 }
 
 /// The policy as `docker update --restart` takes it.
@@ -298,10 +314,23 @@ fn binds(summary: &ContainerSummary) -> BTreeSet<String> {
     binds.filter_map(|mount| mount.source.clone()).collect()
 }
 
-fn published(summary: &ContainerSummary) -> BTreeMap<u16, u16> {
-    let ports = summary.ports.iter().flatten();
-    let tcp = ports.filter(|p| p.typ.is_none_or(|t| t == PortSummaryTypeEnum::TCP));
-    tcp.filter_map(|p| Some((p.public_port?, p.private_port))).collect()
+fn published(summary: &ContainerSummary) -> BTreeSet<PublishedPort> {
+    let held = summary.ports.iter().flatten().filter(|port| port.public_port.is_some_and(|public| public > 0));
+    held.map(published_port).collect()
+}
+
+fn published_port(port: &PortSummary) -> PublishedPort {
+    PublishedPort {
+        // Podman leaves it empty for all addresses.
+        host_ip: port.ip.as_deref().and_then(|ip| ip.parse().ok()),
+        published: port.public_port,
+        target: port.private_port,
+        protocol: match port.typ {
+            Some(PortSummaryTypeEnum::UDP) => Protocol::Udp,
+            Some(PortSummaryTypeEnum::SCTP) => Protocol::Sctp,
+            _ => Protocol::Tcp,
+        },
+    }
 }
 
 /// How an inspected container does.

@@ -109,6 +109,7 @@ fn behind(service: &Service) -> Service {
     for attachment in service.networks.values_mut() {
         attachment.aliases.clear();
         (attachment.ipv4_address, attachment.ipv6_address) = (None, None);
+        attachment.link_local_ips.clear();
     }
     service
 }
@@ -227,9 +228,13 @@ mod tests {
 
     #[test]
     fn what_a_relay_owns_is_no_field_of_the_containers_behind_it() {
-        for (from, to) in [("80:8080", "81:8081"), ("[www]", "[other]")] {
+        for (from, to) in
+            [("80:8080", "81:8081"), ("[www]", "[other]"), ("[www]", "[www], link_local_ips: [169.254.9.2]")]
+        {
             assert_eq!(differences(BASE, &BASE.replace(from, to), true), [""; 0], "{from} -> {to}");
         }
+        let options = BASE.replace("[www]", "[www], driver_opts: {a: b}");
+        assert_eq!(differences(BASE, &options, true), ["~networks.shop_default"]);
         assert!(print(BASE, true).changes_from(&print(BASE, false).fields).iter().any(|c| c.field == "relay"));
     }
 

@@ -4,6 +4,7 @@
 //! is printed and carried out as it is; whoever applies it decides nothing. Absent on purpose: I/O, clocks, randomness.
 
 mod cause;
+mod drift;
 mod fingerprint;
 mod labels;
 mod names;
@@ -19,6 +20,7 @@ mod tests;
 mod text;
 
 pub use cause::{Cause, Change, FieldChange};
+pub use drift::{drift, relay_drift};
 pub use fingerprint::{Fingerprint, short_hash};
 pub use labels::{
     COMPOSE_VERSION_LABEL, FIELDS_LABEL, HASH_LABEL, Making, RELEASE_LABEL, ROLE_LABEL, SERVICE_LABEL,

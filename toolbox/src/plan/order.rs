@@ -65,7 +65,7 @@ fn start_first(service: &Service, image: Option<&ImageFacts>) -> Rollout {
 }
 
 /// The TCP ports that the service is known to listen on: published, exposed by the file, exposed by the image.
-fn tcp_ports(service: &Service, image: Option<&ImageFacts>) -> BTreeSet<u16> {
+pub(super) fn tcp_ports(service: &Service, image: Option<&ImageFacts>) -> BTreeSet<u16> {
     let published = service.ports.iter().filter(|p| p.protocol == Protocol::Tcp).map(|p| p.target);
     let exposed = service.expose.iter().filter(|p| p.protocol == Protocol::Tcp).map(|p| p.port);
     let image = image.into_iter().flat_map(|facts| &facts.exposed);

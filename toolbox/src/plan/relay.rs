@@ -32,8 +32,7 @@ pub struct RelaySpec {
 impl RelaySpec {
     /// The relay of a service whose containers listen on these ports.
     pub fn of(project: &Project, service: &Service, listen: &BTreeSet<u16>) -> Self {
-        let networks: BTreeMap<String, Attachment> =
-            service.networks.iter().map(|(key, attachment)| attached(project, service, key, attachment)).collect();
+        let networks = attachments(project, service);
         let mut ports = service.ports.clone();
         ports.sort_by_key(|p| (p.target, p.published, p.host_ip));
         let proxy_protocol = service.toolbox.proxy_protocol;
@@ -60,7 +59,7 @@ impl RelaySpec {
 
     /// Its published ports as a person reads them: `80->8080/tcp`, `127.0.0.1:80->8080/tcp`.
     pub fn shown_ports(&self) -> Vec<String> {
-        self.ports.iter().map(shown).collect()
+        self.ports.iter().map(PublishedPort::shown).collect()
     }
 }
 
@@ -75,6 +74,11 @@ fn fields(
     all.filter_map(|(field, value)| Some((field, value?))).collect()
 }
 
+/// The service's places in networks by the engine's name, with its own and the user's aliases.
+pub(super) fn attachments(project: &Project, service: &Service) -> BTreeMap<String, Attachment> {
+    service.networks.iter().map(|(key, attachment)| attached(project, service, key, attachment)).collect()
+}
+
 fn attached(project: &Project, service: &Service, key: &str, own: &Attachment) -> (String, Attachment) {
     let name = project.networks.get(key).map_or_else(|| key.to_owned(), |network| network.name.clone());
     let mut attachment = own.clone();
@@ -82,12 +86,6 @@ fn attached(project: &Project, service: &Service, key: &str, own: &Attachment) -
     attachment.aliases.sort();
     attachment.aliases.dedup();
     (name, attachment)
-}
-
-fn shown(port: &PublishedPort) -> String {
-    let address = port.host_ip.map(|ip| if ip.is_ipv6() { format!("[{ip}]:") } else { format!("{ip}:") });
-    let published = port.published.map_or_else(|| "any".to_owned(), |p| p.to_string());
-    format!("{}{published}->{}/{}", address.unwrap_or_default(), port.target, port.protocol.as_str())
 }
 
 /// What a keeper is made from, hashed: nothing of the project decides.

@@ -10,6 +10,9 @@ pub use image_facts::ImageFacts;
 pub use scope::{Expected, Needs, Scope};
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::compose::PublishedPort;
 
 /// How an engine keeps its images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub struct EngineState {
     pub variant: String,
     /// How images are kept.
     pub store: Store,
+    /// The version of the Docker Engine API that is spoken with it, major and minor; `None` where that is not known.
+    pub api: Option<(usize, usize)>,
     /// The engine's data directory; the usual one where nobody asked.
     pub data_root: String,
     /// All images with their tags.
@@ -61,6 +66,7 @@ impl EngineState {
             architecture: String::new(),
             variant: String::new(),
             store: Store::Classic,
+            api: None,
             data_root: "/var/lib/docker".into(),
             images: Vec::new(),
             ours: BTreeSet::new(),
@@ -135,8 +141,8 @@ pub struct ObservedContainer {
     pub status: String,
     /// Paths of the host that it sees as bind mounts.
     pub binds: BTreeSet<String>,
-    /// TCP ports of the host that it publishes.
-    pub published: BTreeMap<u16, u16>,
+    /// Ports of the host that it holds.
+    pub published: BTreeSet<PublishedPort>,
 }
 
 /// What a container of a project is for.
@@ -166,15 +172,29 @@ pub struct Live {
     pub nano_cpus: i64,
     /// Limit of processes; 0 or -1 is none.
     pub pids_limit: i64,
-    /// Names of the networks that it is connected to, or its network mode alone.
-    pub networks: BTreeSet<String>,
+    /// The networks that it is connected to, or its network mode alone.
+    pub networks: BTreeMap<String, Place>,
     /// `None` without a health check; else `starting`, `healthy` or `unhealthy`.
     pub health: Option<String>,
     /// When it was started last, RFC 3339.
     pub started: String,
 }
 
+/// A container's place in a network.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// All names that it goes by there, those that the engine gives too.
+    pub names: BTreeSet<String>,
+    /// Its addresses; one that does not run may have none.
+    pub addresses: BTreeSet<IpAddr>,
+}
+
 impl ObservedContainer {
+    /// It holds a port of the host that this one would need too.
+    pub fn holds(&self, port: &PublishedPort) -> bool {
+        self.published.iter().any(|held| held.clashes_with(port))
+    }
+
     /// It runs and is not on its way down.
     pub fn is_running(&self) -> bool {
         self.state == "running"

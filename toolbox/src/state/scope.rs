@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::compose::PublishedPort;
+
 use super::{EngineState, ImageFacts, ObservedContainer, Role};
 
 /// What a snapshot has to tell.
@@ -25,7 +27,7 @@ pub struct Needs<'a> {
     /// The engine's names of volumes.
     pub volumes: BTreeSet<String>,
     /// TCP ports of the host that are published.
-    pub ports: BTreeSet<u16>,
+    pub ports: BTreeSet<PublishedPort>,
     /// Containers that are there where nothing has changed: they are asked for before anything is known, and what is not
     /// there costs a line.
     pub expected: Vec<Expected>,
@@ -73,7 +75,7 @@ impl<'a> Scope<'a> {
 
     /// Who listens on the host matters: a port is not published by any container.
     pub fn asks_for_listeners(&self, engine: &EngineState) -> bool {
-        let published = |port: &u16| engine.containers.iter().any(|c| c.published.contains_key(port));
+        let published = |port: &PublishedPort| engine.containers.iter().any(|c| c.holds(port));
         self.needs.as_ref().is_none_or(|needs| !needs.ports.iter().all(published))
     }
 }

@@ -60,7 +60,7 @@ fn ours(project: &Project, directory: &Path) -> Value {
     let text = serde_json::to_string(project).unwrap().replace(directory.to_str().unwrap(), "/project");
     let mut value: Value = serde_json::from_str(&text).unwrap();
     let all = value.as_object_mut().unwrap();
-    for ours_alone in ["working_dir", "files", "warnings", "toolbox"] {
+    for ours_alone in ["working_dir", "files", "warnings", "toolbox", "inactive"] {
         all.remove(ours_alone);
     }
     for service in all["services"].as_object_mut().unwrap().values_mut() {

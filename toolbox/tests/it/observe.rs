@@ -73,12 +73,17 @@ async fn what_was_changed_by_hand_is_seen_on_the_projects_containers_only() {
     stage.run("stranger", &["--label", "com.docker.compose.project=other"]);
     let web = format!("{}-web-1", stage.name);
     stage.engine.docker(&["network", "connect", "bridge", &web]);
+    stage.engine.docker(&["network", "disconnect", &stage.name, &web]);
+    stage.engine.docker(&["network", "connect", "--alias", "www", &stage.name, &web]);
     stage.engine.docker(&["update", "--memory", "128m", "--memory-swap", "256m", "--restart", "always", &web]);
     let state = stage.observe().await;
     let live = stage.find(&state, "web-1").live.clone().unwrap();
     assert_eq!((live.memory, live.nano_cpus, live.pids_limit), (128 << 20, 500_000_000, 100));
     assert_eq!(live.restart, "always");
-    assert_eq!(live.networks, BTreeSet::from(["bridge".to_owned(), stage.name.clone()]));
+    assert_eq!(live.networks.keys().collect::<Vec<_>>(), ["bridge", &stage.name]);
+    let place = &live.networks[&stage.name];
+    assert!(place.names.contains("www") && !place.names.contains("web"), "{place:?}");
+    assert_eq!(place.addresses.len(), 1);
     assert_eq!(live.health, None);
     assert_eq!(stage.find(&state, "stranger").live, None);
 }

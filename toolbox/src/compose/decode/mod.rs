@@ -97,6 +97,7 @@ pub(super) fn project(root: &Node, request: &Request<'_>, sink: &Sink) -> Projec
         configs: files::configs(&context, root, &services),
         secrets: files::secrets(&context, root, &services),
         services,
+        inactive: context.declared.difference(&context.enabled).map(|name| (*name).to_owned()).collect(),
         toolbox: extension::of_project(&context, root),
         warnings: Vec::new(),
     }

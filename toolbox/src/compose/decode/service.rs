@@ -4,6 +4,7 @@ use super::fields::Fields;
 use super::{Context, environment, extension, files, lifecycle, mounts, network, ports, resources, rollout};
 use crate::compose::model::{FailureAction, Logging, Service};
 use crate::compose::{keys, names};
+use crate::image::Reference;
 use crate::yaml::{Entry, Node, Value};
 
 /// Reads an enabled service.
@@ -98,9 +99,8 @@ fn ignored(f: Fields<'_>) {
 fn image(c: &Context<'_>, f: Fields<'_>, entry: &Entry) -> String {
     match f.filled("image") {
         Some(image) => {
-            let wrong = image.contains(|c: char| c.is_whitespace() || c.is_control());
-            if let Some(node) = f.get("image").filter(|_| wrong) {
-                c.sink.report_hint(node, format!("{image:?} is no image reference"), "name[:tag]");
+            if let (Some(node), Err(wrong)) = (f.get("image"), Reference::parse(&image)) {
+                c.sink.report_hint(node, wrong.to_string(), "write [registry/]name[:tag]");
             }
             image
         }

@@ -19,6 +19,14 @@ pub struct ServiceExtension {
     pub hooks: Hooks,
 }
 
+impl ServiceExtension {
+    /// Keys that stand there and that only a relay carries out.
+    pub fn of_relay(&self) -> impl Iterator<Item = &'static str> {
+        let proxy_protocol = self.proxy_protocol.map(|_| "proxy_protocol");
+        proxy_protocol.into_iter().chain(self.drain.map(|_| "drain"))
+    }
+}
+
 /// Versions of HAProxy's PROXY protocol (proxy-protocol.txt).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -26,14 +26,14 @@ fn problems_of_a_service_name_their_place() {
         ),
         (
             "ports: ['80:80', '127.0.0.1:80:81']",
-            "4:22: services.web.ports[1]: the port 80/tcp is published already by the service \"web\"",
+            "4:22: services.web.ports[1]: the port 80/tcp is published already by the service \"web\" (publish another port, or on another address, or give them different x-toolbox.hosts)",
         ),
         ("ports: [{published: 80}]", "4:13: services.web.ports[0]: target is missing"),
         ("ports: {a: 1}", "4:12: services.web.ports: must be a list, not a mapping"),
         ("depends_on: [db]", "4:18: services.web.depends_on[0]: the service \"db\" is not defined"),
         (
             "depends_on: {web: {condition: healthy}}",
-            "4:17: services.web.depends_on: the services wait for each other: web -> web\ncompose.yaml:4:35: services.web.depends_on.web.condition: must be service_started, service_healthy or service_completed_successfully, not \"healthy\"",
+            "4:17: services.web.depends_on: the services wait for each other: web -> web (take one of them out of it)\ncompose.yaml:4:35: services.web.depends_on.web.condition: must be service_started, service_healthy or service_completed_successfully, not \"healthy\"",
         ),
         (
             "networks: [back]",
@@ -134,8 +134,12 @@ fn problems_of_the_file_name_their_place() {
             "2:41: networks.n.ipam.config[0].subnet: \"10.0.0.0\" is no subnet; write 10.1.0.0/16",
         ),
         (
+            "services:\n  a: {image: shop/Web}\n",
+            "2:14: services.a.image: image reference \"shop/Web\": repository \"shop/Web\" must be lower-case (write [registry/]name[:tag])",
+        ),
+        (
             "services:\n  b: {image: i, depends_on: [c]}\n  a: {image: i, depends_on: [b]}\n  c: {image: i, depends_on: [b]}\n",
-            "2:29: services.b.depends_on: the services wait for each other: b -> c -> b",
+            "2:29: services.b.depends_on: the services wait for each other: b -> c -> b (take one of them out of it)",
         ),
         (
             "services:\n  a: {image: i, depends_on: [b]}\n  b: {image: i, profiles: [x]}\n",
@@ -143,7 +147,7 @@ fn problems_of_the_file_name_their_place() {
         ),
         (
             "services:\n  a: {image: i, ports: ['80:1']}\n  b: {image: i, ports: ['80-81:1-2']}\n",
-            "3:25: services.b.ports[0]: the port 80/tcp is published already by the service \"a\"",
+            "3:25: services.b.ports[0]: the port 80/tcp is published already by the service \"a\" (publish another port, or on another address, or give them different x-toolbox.hosts)",
         ),
         (
             "services:\n  a: {image: i, container_name: same}\n  b: {image: i, container_name: same}\n",

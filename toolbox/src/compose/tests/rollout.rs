@@ -129,6 +129,14 @@ fn problems_of_rollouts_name_their_place() {
         ),
         ("x-toolbox: {hosts: []}", "4:24: services.web.x-toolbox.hosts: names no host (leave it out for all hosts)"),
         ("x-toolbox: {hook: {}}", "4:17: services.web.x-toolbox.hook: unknown key (did you mean hooks?)"),
+        (
+            "container_name: one\nx-toolbox: {proxy_protocol: v2}",
+            "5:33: services.web.x-toolbox.proxy_protocol: has no effect: no relay stands before a stop-first service (container_name) (leave it out, or what stands against it)",
+        ),
+        (
+            "volumes: ['/d:/d']\nx-toolbox: {drain: 1m}",
+            "5:24: services.web.x-toolbox.drain: has no effect: no relay stands before a stop-first service (/d has one writer; write update_config.order: start-first if it may have several) (leave it out, or what stands against it)",
+        ),
         ("x-toolbox: {proxy_protocol: 2}", "4:33: services.web.x-toolbox.proxy_protocol: must be v1 or v2, not \"2\""),
         ("x-toolbox: {hooks: {before: ['']}}", "4:34: services.web.x-toolbox.hooks.before[0]: is no command"),
         (

@@ -10,6 +10,9 @@ use super::model::{Protocol, PublishedPort, Service};
 use super::order;
 use crate::yaml::{Node, Problem, Sink};
 
+/// What two services with one port may do.
+const APART: &str = "publish another port, or on another address, or give them different x-toolbox.hosts";
+
 type Services = BTreeMap<String, Service>;
 
 /// A published port with the problem to report should another claim it.
@@ -56,7 +59,7 @@ pub(super) fn ports(ports: &BTreeMap<String, Vec<NotedPort>>, services: &Service
             if let Some((other, _)) = others.iter().find(meets) {
                 let protocol = port.protocol.as_str();
                 let message = format!("the port {published}/{protocol} is published already by the service {other:?}");
-                sink.push(Problem { message, ..port.place.clone() });
+                sink.push(Problem { message, ..port.place.clone() }.with_hint(APART));
             }
             others.push((name, port.host_ip));
         }
@@ -94,10 +97,8 @@ fn cycles(services: &Services, root: &Node, sink: &Sink) {
     let message = format!("the services wait for each other: {}", names.join(" -> "));
     let first = cycle.first().copied().unwrap_or_default();
     let keys = ["depends_on", "network_mode", "pid", "ipc"];
-    match keys.iter().find_map(|key| field(root, first, key)) {
-        Some(node) => sink.report(node, message),
-        None => sink.report(root, message),
-    }
+    let node = keys.iter().find_map(|key| field(root, first, key));
+    sink.report_hint(node.unwrap_or(root), message, "take one of them out of it");
 }
 
 fn field<'a>(root: &'a Node, service: &str, key: &str) -> Option<&'a Node> {

@@ -15,6 +15,9 @@ pub(super) fn check(services: &Services, root: &Node, sink: &Sink) {
         if service.replicas > 1 {
             several(service, alone.as_deref(), root, sink);
         }
+        if let Some(reason) = alone.or_else(|| stop_first(service)) {
+            no_relay(service, &reason, root, sink);
+        }
     }
 }
 
@@ -44,6 +47,16 @@ fn several(service: &Service, alone: Option<&str>, root: &Node, sink: &Sink) {
     if let (Some(port), Some(reason)) = (fixed, one_by_one) {
         let message = format!("{count} containers cannot share the published port {port}");
         sink.report_hint(node, message, format!("no relay can own it: {reason}"));
+    }
+}
+
+/// Refuses what a relay carries out where none can stand; what the image decides is the plan's concern.
+fn no_relay(service: &Service, reason: &str, root: &Node, sink: &Sink) {
+    for key in service.toolbox.of_relay() {
+        let node = field(root, &service.name, "x-toolbox").and_then(|node| node.get(key));
+        let message = format!("has no effect: no relay stands before a stop-first service ({reason})");
+        node.into_iter()
+            .for_each(|node| sink.report_hint(node, message.clone(), "leave it out, or what stands against it"));
     }
 }
 

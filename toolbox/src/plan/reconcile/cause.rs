@@ -1,13 +1,13 @@
 //! Why a service's containers are replaced.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::compose::{RestartPolicy, Service};
 use crate::plan::cause::{Cause, Change, FieldChange};
+use crate::plan::drift::drift;
 use crate::plan::fingerprint::Fingerprint;
 use crate::plan::names::{numbered_name, parked_from};
-use crate::plan::text::bytes;
-use crate::state::{Live, ObservedContainer};
+use crate::state::ObservedContainer;
 
 use super::Run;
 use super::relays::ports_changed;
@@ -63,25 +63,9 @@ impl<'a> Run<'a> {
         if ["paused", "dead"].contains(&container.state.as_str()) {
             what.push(container.state.clone());
         }
-        if let Some(live) = &container.live {
-            what.extend(setting_drift(service, live));
-            what.extend(self.network_drift(service, live));
-        }
+        let behind_relay = self.rollouts[service.name.as_str()].relay.is_some();
+        what.extend(drift(self.desired.project, service, self.engine, container, behind_relay));
         (!what.is_empty()).then_some(Cause::Drift { what })
-    }
-
-    /// Networks that it was connected to or disconnected from by hand, and those that are gone.
-    pub(super) fn network_drift(&self, service: &Service, live: &Live) -> Vec<String> {
-        let wanted: BTreeSet<String> = match &service.network_mode {
-            None => service.networks.keys().map(|key| self.desired.project.networks[key].name.clone()).collect(),
-            Some(mode) if ["host", "none", "bridge"].contains(&mode.as_str()) => BTreeSet::from([mode.clone()]),
-            // The engine names the container whose namespace it is by an id.
-            Some(_) => return Vec::new(),
-        };
-        let off = wanted.difference(&live.networks).map(|n| format!("disconnected from {n}"));
-        let on = live.networks.difference(&wanted).map(|n| format!("connected to {n}"));
-        let gone = wanted.intersection(&live.networks).filter(|n| !self.engine.networks.contains_key(*n));
-        off.chain(on).chain(gone.map(|n| format!("network {n} is gone"))).collect()
     }
 
     /// Replaces the service's containers too where what they depend on is; true where that was news.
@@ -130,43 +114,6 @@ fn and_image(mut fields: Vec<FieldChange>) -> Vec<FieldChange> {
         fields.sort();
     }
     fields
-}
-
-/// What `docker update` changed. A limit that the host cannot set is dropped by the engine when it creates the
-/// container, and nobody can take one away afterwards but by another number: none is no drift.
-fn setting_drift(service: &Service, live: &Live) -> Vec<String> {
-    let mut what = Vec::new();
-    let restart = if live.restart.is_empty() { "no" } else { &live.restart };
-    if restart != restart_word(service.restart) {
-        what.push(format!("restart is {restart}"));
-    }
-    let memory = service.mem_limit.map_or(0, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
-    if differs(memory, live.memory) {
-        what.push(format!("mem_limit is {}", u64::try_from(live.memory).map_or("none".into(), bytes)));
-    }
-    if differs(service.nano_cpus.unwrap_or_default(), live.nano_cpus) {
-        what.push(format!("cpus is {}", live.nano_cpus as f64 / 1e9));
-    }
-    if differs(service.pids_limit.unwrap_or_default(), live.pids_limit) {
-        what.push(format!("pids_limit is {}", live.pids_limit));
-    }
-    what
-}
-
-/// No limit is 0, -1 or absent.
-fn differs(wanted: i64, live: i64) -> bool {
-    live != 0 && wanted.max(0) != live.max(0)
-}
-
-/// A restart policy in the engine's words.
-fn restart_word(policy: RestartPolicy) -> String {
-    match policy {
-        RestartPolicy::No => "no".into(),
-        RestartPolicy::Always => "always".into(),
-        RestartPolicy::UnlessStopped => "unless-stopped".into(),
-        RestartPolicy::OnFailure { max: Some(max) } if max > 0 => format!("on-failure:{max}"),
-        RestartPolicy::OnFailure { .. } => "on-failure".into(),
-    }
 }
 
 /// A one-shot service is done when it has exited well.

@@ -1,6 +1,6 @@
 //! What stands in the way of a plan.
 
-use crate::compose::UnknownService;
+use crate::compose::{Protocol, PublishedPort, UnknownService};
 
 /// Why no plan can be made; nothing was touched.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,14 +54,14 @@ pub enum PlanError {
         host_architecture: String,
     },
     /// A published port is in use.
-    #[error("{host}: service {service}: port {port} is taken on the host by {holder}")]
+    #[error("{host}: service {service}: port {} is taken on the host by {holder}", on_host(.port))]
     PortTaken {
         /// The host.
         host: String,
         /// The service.
         service: String,
-        /// The port of the host.
-        port: u16,
+        /// What the service would publish.
+        port: PublishedPort,
         /// Who holds it: a container's name, or "another process".
         holder: String,
     },
@@ -82,6 +82,16 @@ pub enum PlanError {
         service: String,
         /// What stands against it.
         reason: String,
+    },
+    /// The file asks for a header that only a relay sends, and none stands before the service.
+    #[error("{host}: service {service}: no relay stands before it for x-toolbox.proxy_protocol ({})", why_none(.reason))]
+    NoRelay {
+        /// The host.
+        host: String,
+        /// The service.
+        service: String,
+        /// Why it is stop-first; `None` where a relay has no ports to listen on.
+        reason: Option<String>,
     },
     /// A network or volume of ours was made from another definition; changing it would cut or lose what uses it.
     #[error("{host}: {kind} {name} exists with another definition than the file's")]
@@ -121,14 +131,23 @@ impl PlanError {
                 format!("deploy from a toolbox image for linux/{host_architecture}")
             }
             Self::PortTaken { port, holder, .. } if holder.starts_with("container ") => {
-                format!("stop that container, or publish another port than {port} in the compose file")
+                format!("stop that container, or publish another port than {} in the compose file", on_host(port))
             }
             Self::PortTaken { port, .. } => {
-                format!("see who listens with `ss -ltnp 'sport = :{port}'` on the host, or publish another port")
+                let number = port.published.unwrap_or_default();
+                format!("see who listens with `ss -ltnp 'sport = :{number}'` on the host, or publish another port")
             }
             Self::UnknownService { unknown, .. } => unknown.hint(),
             Self::OrderImpossible { service, .. } => {
                 format!("take `order: start-first` out of service {service}, or what stands against it")
+            }
+            Self::NoRelay { service, reason: None, .. } => {
+                format!("name the port of service {service} under `expose`, or leave proxy_protocol out")
+            }
+            Self::NoRelay { .. } => {
+                "write deploy.update_config.order: start-first if it may have two containers for a moment, or leave \
+                 proxy_protocol out"
+                    .into()
             }
             Self::Differs { kind: "network", name, .. } => {
                 format!(
@@ -144,5 +163,19 @@ impl PlanError {
                 format!("create it on the host: docker {kind} create {name}")
             }
         }
+    }
+}
+
+fn why_none(reason: &Option<String>) -> String {
+    reason.as_ref().map_or_else(|| "it exposes no TCP port".into(), |reason| format!("stop-first: {reason}"))
+}
+
+/// The host's side of a published port: `80`, `53/udp`, `192.0.2.7:8080`.
+fn on_host(port: &PublishedPort) -> String {
+    let shown = port.shown();
+    let address = shown.split("->").next().unwrap_or_default().to_owned();
+    match port.protocol {
+        Protocol::Tcp => address,
+        other => format!("{address}/{}", other.as_str()),
     }
 }

@@ -107,7 +107,10 @@ impl<'a> Run<'a> {
         let mut errors = Vec::new();
         for service in self.selected.clone() {
             match Rollout::of(self.desired.project, service, self.image_facts(service)) {
-                Ok(rollout) => drop(self.rollouts.insert(&service.name, rollout)),
+                Ok(rollout) => {
+                    errors.extend(self.without_relay(service, &rollout));
+                    self.rollouts.insert(&service.name, rollout);
+                }
                 Err(reason) => errors.push(PlanError::OrderImpossible {
                     host: self.facts.host.clone(),
                     service: service.name.clone(),
@@ -147,6 +150,7 @@ impl<'a> Run<'a> {
         operations.extend(self.helper_operations(keeper.iter().chain(&services)));
         operations.extend(self.network_operations());
         operations.extend(self.volume_operations());
+        let notes = self.first_relays(&services).into_iter().chain(self.notes()).collect();
         operations.extend([strays, keeper, files, orphans, early, stops, services].into_iter().flatten());
         Plan {
             host: self.facts.host.clone(),
@@ -155,7 +159,7 @@ impl<'a> Run<'a> {
             relays: self.relay_ports(),
             helper: self.desired.helper.reference.familiar(),
             unchanged,
-            notes: self.notes(),
+            notes,
         }
     }
 
@@ -171,8 +175,10 @@ impl<'a> Run<'a> {
         engine.of_project(project).filter(move |c| c.role == role && (role != Role::Service || !c.oneoff))
     }
 
+    /// The file defines the service, be it under a profile that was not asked for.
     fn has_service(&self, name: Option<&String>) -> bool {
-        name.is_some_and(|name| self.desired.project.services.contains_key(name))
+        let project = self.desired.project;
+        name.is_some_and(|name| project.services.contains_key(name) || project.inactive.contains(name))
     }
 }
 

@@ -1,9 +1,9 @@
 //! Who holds the host's ports that the project publishes.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use crate::compose::{Protocol, Service};
+use crate::compose::{Protocol, PublishedPort, Service};
 use crate::plan::cause::Cause;
 use crate::plan::operation::{Action, Operation};
 use crate::state::{ObservedContainer, Role};
@@ -49,31 +49,28 @@ impl<'a> Run<'a> {
     fn takes_port_of(&self, service: &Service, other: &Service) -> bool {
         let holds = |c: &ObservedContainer| c.relay_of.as_ref().or(c.service.as_ref()) == Some(&other.name);
         let mut held = self.engine.of_project(&self.desired.project.name).filter(|c| holds(c));
-        let wanted: Vec<u16> = service.ports.iter().filter_map(|p| p.published).collect();
-        service.name != other.name && held.any(|c| c.published.keys().any(|port| wanted.contains(port)))
+        service.name != other.name && held.any(|c| service.ports.iter().any(|port| c.holds(port)))
     }
 
     pub(super) fn port_problems(&self, service: &Service) -> Vec<PlanError> {
-        let tcp = service.ports.iter().filter(|p| p.protocol == Protocol::Tcp);
-        tcp.filter_map(|published| {
-            let port = published.published?;
-            let holder = self.port_holder(published.host_ip, port)?;
-            let (host, service) = (self.facts.host.clone(), service.name.clone());
-            Some(PlanError::PortTaken { host, service, port, holder })
-        })
-        .collect()
+        let taken = service.ports.iter().filter_map(|wanted| Some((wanted, self.port_holder(wanted)?)));
+        taken
+            .map(|(wanted, holder)| {
+                let (host, service) = (self.facts.host.clone(), service.name.clone());
+                PlanError::PortTaken { host, service, port: wanted.clone(), holder }
+            })
+            .collect()
     }
 
-    /// Who holds the port, unless it is a container of the project that this plan may take it from.
-    fn port_holder(&self, host_ip: Option<IpAddr>, port: u16) -> Option<String> {
-        match self.engine.containers.iter().find(|c| c.published.contains_key(&port)) {
-            Some(own) if self.gives_up_ports(own) => None,
-            Some(other) => Some(format!("container {}", other.name)),
-            None => {
-                let taken = self.facts.listening.iter().any(|l| l.port() == port && clashes(host_ip, l.ip()));
-                taken.then(|| "another process".to_owned())
-            }
+    /// Who holds the port, unless it is a container of the project that this plan may take it from. Who listens beside
+    /// containers is known for TCP alone.
+    fn port_holder(&self, wanted: &PublishedPort) -> Option<String> {
+        let mut holders = self.engine.containers.iter().filter(|c| c.holds(wanted)).peekable();
+        if holders.peek().is_none() && wanted.protocol == Protocol::Tcp {
+            let meets = |l: &&SocketAddr| wanted.published == Some(l.port()) && clashes(wanted.host_ip, l.ip());
+            return self.facts.listening.iter().find(meets).map(|_| "another process".to_owned());
         }
+        holders.find(|c| !self.gives_up_ports(c)).map(|c| format!("container {}", c.name))
     }
 
     /// Two services of the file never publish one port, so that one that is changed gives up what it does not need.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::compose::{Mount, MountSource, Network, Service, Volume};
 use crate::plan::labels::{network_hash, volume_hash};
 use crate::plan::operation::{Action, Plan};
+use crate::plan::order::{Rollout, tcp_ports};
 use crate::state::Owned;
 
 use super::{PlanError, Run};
@@ -33,6 +34,15 @@ impl Run<'_> {
             image_architecture: ours.clone(),
             host_architecture: theirs.clone(),
         })
+    }
+
+    /// The service would wait for a header that never comes.
+    pub(super) fn without_relay(&self, service: &Service, rollout: &Rollout) -> Option<PlanError> {
+        let image = self.image_facts(service)?;
+        service.toolbox.proxy_protocol.filter(|_| rollout.relay.is_none() && service.replicas > 0)?;
+        let known = !tcp_ports(service, Some(image)).is_empty();
+        let reason = rollout.reason.clone().filter(|_| known);
+        Some(PlanError::NoRelay { host: self.facts.host.clone(), service: service.name.clone(), reason })
     }
 
     /// Relays and the keeper run the helper of this toolbox.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::compose::{Protocol, Service};
+use crate::compose::{Protocol, PublishedPort, Service};
 use crate::image::Reference;
 use crate::plan::names::{keeper_name, numbered_name, relay_name};
 use crate::plan::order::Rollout;
@@ -49,6 +49,7 @@ impl<'a> Desired<'a> {
     }
 }
 
-fn tcp_ports(service: &Service) -> impl Iterator<Item = u16> {
-    service.ports.iter().filter(|port| port.protocol == Protocol::Tcp).filter_map(|port| port.published)
+fn tcp_ports(service: &Service) -> impl Iterator<Item = PublishedPort> {
+    let tcp = service.ports.iter().filter(|port| port.protocol == Protocol::Tcp);
+    tcp.filter(|port| port.published.is_some()).cloned()
 }

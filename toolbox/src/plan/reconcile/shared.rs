@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::compose::Service;
 use crate::plan::cause::Cause;
 use crate::plan::names::keeper_name;
 use crate::plan::operation::{Action, Operation};
@@ -111,7 +112,34 @@ impl Run<'_> {
             true => Vec::new(),
             false => self.orphans().into_iter().chain(self.orphan_relays()).map(orphan_note).collect(),
         };
-        orphans.into_iter().chain(self.unhealthy()).collect()
+        let all = orphans.into_iter().chain(self.unhealthy()).chain(self.never_drained());
+        all.chain(self.dropped()).collect()
+    }
+
+    /// An earlier release may say so too, and it can be brought back.
+    fn never_drained(&self) -> Vec<String> {
+        let relay = |service: &Service| self.rollouts[service.name.as_str()].relay.is_some() || service.replicas == 0;
+        let without = self.selected.iter().filter(|service| service.toolbox.drain.is_some() && !relay(service));
+        let note = |name: &String| format!("x-toolbox.drain of {name} has no effect: no relay stands before it");
+        without.map(|service| note(&service.name)).collect()
+    }
+
+    /// Keys that an engine of this version drops in silence, and that a service runs without.
+    fn dropped(&self) -> Vec<String> {
+        let Some(api) = self.engine.api else { return Vec::new() };
+        let newer = self.selected.iter().flat_map(|service| {
+            let start_interval = service.healthcheck.as_ref().is_some_and(|check| check.start_interval.is_some());
+            let keys = [
+                ("annotations", !service.annotations.is_empty(), (1, 43)),
+                ("healthcheck.start_interval", start_interval, (1, 44)),
+            ];
+            keys.into_iter().filter(move |(_, given, since)| *given && api < *since).map(move |(key, _, since)| {
+                let (name, (major, minor)) = (&service.name, api);
+                let since = format!("{}.{}", since.0, since.1);
+                format!("{key} of {name} has no effect: it needs API {since}, and the engine speaks {major}.{minor}")
+            })
+        });
+        newer.collect()
     }
 
     /// Reported and left alone: a change to another service may be what mends it.

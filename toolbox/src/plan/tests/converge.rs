@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use crate::compose::testing::project;
-use crate::compose::{Project, UpdateOrder};
+use crate::compose::{Project, Protocol, UpdateOrder};
 use crate::plan::{Desired, Plan, render};
-use crate::state::Role;
+use crate::state::{Place, Role};
 
 use super::carry::{carry, is_clean};
 use super::world::{self, World, image};
@@ -18,7 +18,12 @@ struct Wish {
     replicas: u32,
     /// Moves published ports from service to service.
     shift: usize,
+    /// What tells the ports of different services apart.
+    apart: Apart,
     published: bool,
+    /// On one address of the host.
+    bound: bool,
+    udp: bool,
     exposed: bool,
     volume: bool,
     order: Option<UpdateOrder>,
@@ -29,9 +34,31 @@ struct Wish {
     depends: bool,
 }
 
+#[derive(Debug, Clone, Copy)]
+enum Apart {
+    Number,
+    Address,
+    Protocol,
+}
+
+/// The short form of the published port of a service whose place among three is this one.
+fn port(apart: Apart, place: usize, wish: &Wish) -> String {
+    let address = if wish.bound { "10.0.0.1:" } else { "" };
+    let protocol = if wish.udp { "/udp" } else { "" };
+    match (apart, place) {
+        (Apart::Number, _) => format!("{address}{}:80{protocol}", 8000 + place),
+        (Apart::Address, _) => format!("10.0.0.{}:8000:80{protocol}", 1 + place),
+        (Apart::Protocol, 0) => format!("{address}8000:80"),
+        (Apart::Protocol, 1) => format!("{address}8000:80/udp"),
+        (Apart::Protocol, _) => format!("{address}8001:80{protocol}"),
+    }
+}
+
 fn wish() -> impl Strategy<Value = Wish> {
     let order = prop_oneof![4 => Just(None), 1 => Just(Some(UpdateOrder::StopFirst))];
     let flags = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.2), any::<bool>(), any::<bool>());
+    let apart = prop_oneof![2 => Just(Apart::Number), 1 => Just(Apart::Address), 1 => Just(Apart::Protocol)];
+    let ports = (0usize..3, apart, any::<bool>(), prop::bool::weighted(0.2));
     (
         prop_oneof![1 => Just(0u32), 4 => Just(1), 2 => Just(2), 2 => Just(3)],
         flags,
@@ -39,17 +66,18 @@ fn wish() -> impl Strategy<Value = Wish> {
         0u32..3,
         0u8..2,
         0u8..2,
-        0usize..3,
+        ports,
     )
         .prop_map(
-            |(replicas, (published, exposed, volume, check, depends), order, parallelism, version, setting, shift)| {
-                // Two containers cannot publish one port of the host themselves.
-                let alone = published && (volume || order.is_some());
-                let replicas = if alone { replicas.min(1) } else { replicas };
+            |(replicas, (published, exposed, volume, check, depends), order, parallelism, version, setting, ports)| {
+                let (shift, apart, bound, udp) = ports;
                 Wish {
                     replicas,
                     shift,
+                    apart,
                     published,
+                    bound,
+                    udp,
                     exposed,
                     volume,
                     order,
@@ -66,14 +94,14 @@ fn wish() -> impl Strategy<Value = Wish> {
 const NAMES: [&str; 3] = ["api", "db", "web"];
 
 fn wanted(wishes: &[Wish]) -> Project {
-    let shift = wishes[0].shift;
+    let (shift, apart) = (wishes[0].shift, wishes[0].apart);
     let volumes = if wishes.iter().any(|wish| wish.volume) { "volumes: {data: {}}\n" } else { "" };
     let mut text = format!("name: shop\n{volumes}services:\n");
     for (index, (wish, name)) in wishes.iter().zip(NAMES).enumerate() {
         text +=
             &format!("  {name}:\n    image: {name}\n    restart: always\n    environment: {{S: '{}'}}\n", wish.setting);
         if wish.published {
-            text += &format!("    ports: ['{}:80']\n", 8000 + (index + shift) % NAMES.len());
+            text += &format!("    ports: ['{}']\n", port(apart, (index + shift) % NAMES.len(), wish));
         }
         if wish.exposed {
             text += "    expose: [9000]\n";
@@ -89,7 +117,10 @@ fn wanted(wishes: &[Wish]) -> Project {
     let mut project = project(&text);
     for (wish, name) in wishes.iter().zip(NAMES) {
         let service = project.services.get_mut(name).unwrap();
-        service.replicas = wish.replicas;
+        // Two containers cannot publish one port of the host themselves.
+        let udp = service.ports.iter().any(|port| port.protocol == Protocol::Udp);
+        let alone = wish.published && (wish.volume || wish.order.is_some() || udp);
+        service.replicas = if alone { wish.replicas.min(1) } else { wish.replicas };
         service.update.order = wish.order;
         service.update.parallelism = wish.parallelism;
     }
@@ -120,13 +151,14 @@ enum Hand {
     Rename,
     Update,
     Disconnect,
+    Reconnect,
     Misdirect,
     Scale,
 }
 
 fn hand() -> impl Strategy<Value = (Hand, prop::sample::Index)> {
-    use Hand::{Disconnect, Misdirect, Pause, Remove, Rename, Scale, Stop, Update};
-    let all = vec![Stop, Remove, Pause, Rename, Update, Disconnect, Misdirect, Scale];
+    use Hand::{Disconnect, Misdirect, Pause, Reconnect, Remove, Rename, Scale, Stop, Update};
+    let all = vec![Stop, Remove, Pause, Rename, Update, Disconnect, Reconnect, Misdirect, Scale];
     (prop::sample::select(all), any::<prop::sample::Index>())
 }
 
@@ -149,6 +181,10 @@ fn meddle(world: &mut World, (hand, which): (Hand, prop::sample::Index)) {
         }
         Hand::Update => one.live.iter_mut().for_each(|live| live.restart = "no".into()),
         Hand::Disconnect => one.live.iter_mut().for_each(|live| live.networks.clear()),
+        Hand::Reconnect => {
+            let places = one.live.iter_mut().flat_map(|live| live.networks.values_mut());
+            places.for_each(|place| *place = Place::default());
+        }
         Hand::Misdirect => one.relay_targets.iter_mut().for_each(|targets| *targets = BTreeSet::from(["x".into()])),
         Hand::Scale if container.role == Role::Service && container.published.is_empty() => {
             let mut copy = container.clone();

@@ -9,9 +9,9 @@
 //! - `have NAME CONTENT [expose PORT] [volume PATH] [check] [arch A] [megabytes N]`: an image at hand, whose upper
 //!   layer has so many; `lack NAME`: none.
 //! - `host image NAME CONTENT`, `host network NAME [HASH]`, `host volume NAME [HASH]`, `host lacks network NAME`,
-//!   `host arch A`, `host listens ADDRESS`, `host engine none|stopped`, `host container NAME PORT`.
+//!   `host arch A`, `host api MINOR`, `host listens ADDRESS`, `host engine none|stopped`, `host container NAME PORT`.
 //! - `container NAME stop|remove|pause|unhealthy|exit CODE|rename NEW|memory N|cpus N|pids N|restart P|connect N|`
-//!   `disconnect N|send ID…|compose VERSION|publish PORT|role hook`.
+//!   `disconnect N|address N ADDRESS|send ID…|compose VERSION|publish PORT|role hook`.
 //! - `set SERVICE replicas N|parallelism N|delay S|start-first|stop-first|before CMD|after CMD|secret KEY|config KEY|`
 //!   `restarts-with SERVICE|proxy v1`.
 //! - `only SERVICE…`, `orphans`: what was asked for.
@@ -23,9 +23,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::compose::testing::project;
-use crate::compose::{FileMount, FileObject, Project, ProxyProtocol, Service, UpdateOrder};
+use crate::compose::{FileMount, FileObject, Project, Protocol, ProxyProtocol, PublishedPort, Service, UpdateOrder};
 use crate::plan::{Cause, Desired, HostFacts, Plan, PlanError, render};
-use crate::state::{ObservedContainer, Owned, Role};
+use crate::state::{ObservedContainer, Owned, Place, Role};
 
 use super::carry::carry;
 use super::world::{self, World, image};
@@ -84,13 +84,14 @@ impl Case {
             }
             ["host", "lacks", "network", name] => drop(self.world.state.networks.remove(*name)),
             ["host", "arch", architecture] => self.world.state.architecture = (*architecture).into(),
+            ["host", "api", minor] => self.world.state.api = Some((1, minor.parse().unwrap())),
             ["host", "listens", address] => drop(self.facts.listening.insert(address.parse().unwrap())),
             ["host", "engine", "none"] => self.facts.engine = Err(Cause::NoEngine),
             ["host", "engine", "stopped"] => self.facts.engine = Err(Cause::EngineStopped),
             ["host", "container", name, port] => self.world.state.containers.push(ObservedContainer {
                 name: (*name).into(),
                 state: "running".into(),
-                published: [(port.parse().unwrap(), 80)].into(),
+                published: [published(port, 80)].into(),
                 ..Default::default()
             }),
             ["container", name, change @ ..] => self.container(name, change),
@@ -156,8 +157,11 @@ impl Case {
             ["cpus", n] => live.nano_cpus = n.parse().unwrap(),
             ["pids", n] => live.pids_limit = n.parse().unwrap(),
             ["restart", policy] => live.restart = (*policy).into(),
-            ["connect", network] => drop(live.networks.insert((*network).into())),
+            ["connect", network] => drop(live.networks.insert((*network).into(), Place::default())),
             ["disconnect", network] => drop(live.networks.remove(*network)),
+            ["address", network, address] => {
+                live.networks.get_mut(*network).unwrap().addresses = [address.parse().unwrap()].into();
+            }
             ["send", ids @ ..] => container.relay_targets = Some(ids.iter().map(|id| (*id).into()).collect()),
             ["compose", version] => {
                 container.made_by = Some((*version).into());
@@ -167,7 +171,7 @@ impl Case {
                 container.project = Some(self.project.name.clone());
                 (container.role, container.oneoff) = (Role::Hook, true);
             }
-            ["publish", port] => container.published = [(port.parse().unwrap(), 8080)].into(),
+            ["publish", port] => container.published = [published(port, 8080)].into(),
             _ => panic!("no such change: {change:?}"),
         }
     }
@@ -195,6 +199,18 @@ impl Case {
             Err(errors) => errors.iter().map(|e| format!("error: {e}\nhint: {}\n", e.hint())).collect(),
         }
     }
+}
+
+/// `[ADDRESS:]PORT[/PROTOCOL]` of the host.
+fn published(text: &str, target: u16) -> PublishedPort {
+    let (text, protocol) = match text.split_once('/') {
+        None => (text, Protocol::Tcp),
+        Some((text, "udp")) => (text, Protocol::Udp),
+        Some(_) => panic!("no such protocol: {text}"),
+    };
+    let (address, port) = text.rsplit_once(':').map_or((None, text), |(address, port)| (Some(address), port));
+    let host_ip = address.map(|address| address.parse().unwrap());
+    PublishedPort { host_ip, published: Some(port.parse().unwrap()), target, protocol }
 }
 
 fn set(project: &mut Project, name: &str, change: &[&str]) {

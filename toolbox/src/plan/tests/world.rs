@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use crate::compose::{Project, Service};
+use crate::compose::{Attachment, Project, PublishedPort, Service};
 use crate::image::{Digest, Reference};
 use crate::plan::{
     Desired, DesiredImage, FIELDS_LABEL, HASH_LABEL, HostFacts, Making, Plan, PlanError, RelaySpec, Rollout,
     container_labels, keeper_labels, reconcile,
 };
-use crate::state::{EngineState, ImageFacts, Live, ObservedContainer, ObservedImage, Role, Scope, Store, short_id};
+use crate::state::{
+    EngineState, ImageFacts, Live, ObservedContainer, ObservedImage, Place, Role, Scope, Store, short_id,
+};
 
 /// The plan, which is the same where the host tells only what the project needs.
 pub(super) fn plan(desired: Desired<'_>, facts: &HostFacts) -> Result<Plan, Vec<PlanError>> {
@@ -137,7 +139,6 @@ impl World {
         let behind_relay = Rollout::of(project, service, Some(&image)).unwrap().relay.is_some();
         let making = Making { image_id: &image.id, number, role: "service", release: None, behind_relay };
         let labels = container_labels(project, service, making);
-        let published = service.ports.iter().filter_map(|p| Some((p.published?, p.target)));
         let health = (image.has_healthcheck || service.healthcheck.is_some()).then(|| "starting".to_owned());
         self.add(ObservedContainer {
             name: name.into(),
@@ -146,9 +147,9 @@ impl World {
             config_hash: labels.get("com.docker.compose.config-hash").cloned(),
             number: labels["com.docker.compose.container-number"].parse().unwrap(),
             fields: serde_json::from_str(&labels[FIELDS_LABEL]).unwrap(),
-            live: Some(Live { health, ..live(project, service) }),
+            live: Some(Live { health, ..live(project, service, behind_relay) }),
             image_id: image.id,
-            published: if behind_relay { BTreeMap::new() } else { published.collect() },
+            published: if behind_relay { BTreeSet::new() } else { held(&service.ports) },
             ..Default::default()
         })
     }
@@ -158,7 +159,7 @@ impl World {
         let facts = self.state.image(&full).map(|image| image.facts.clone());
         let listen = Rollout::of(project, service, facts.as_ref()).unwrap().relay.unwrap();
         let spec = RelaySpec::of(project, service, &listen);
-        let networks = spec.networks.keys().cloned().collect();
+        let networks = spec.networks.iter().map(|(name, own)| (name.clone(), place(own))).collect();
         self.add(ObservedContainer {
             name: spec.name.clone(),
             project: Some(project.name.clone()),
@@ -169,7 +170,7 @@ impl World {
             relay_targets: Some(targets.iter().map(|id| short_id(id).to_owned()).collect()),
             relay_listen: Some(listen),
             live: Some(Live { restart: "unless-stopped".into(), networks, ..Default::default() }),
-            published: spec.ports.iter().filter_map(|p| Some((p.published?, p.target))).collect(),
+            published: held(&spec.ports),
             ..Default::default()
         })
     }
@@ -195,8 +196,7 @@ impl World {
         let starting = self.get(id).clone();
         assert!(starting.state != "paused", "{} is paused", starting.name);
         let others = self.state.containers.iter().filter(|c| c.id != id && c.is_running());
-        let taken: Vec<u16> = others.flat_map(|c| c.published.keys().copied()).collect();
-        let clash = starting.published.keys().find(|port| taken.contains(port));
+        let clash = others.flat_map(|c| &c.published).find(|port| starting.holds(port));
         assert!(clash.is_none(), "port {clash:?} of {} is taken: {:#?}", starting.name, self.shown());
         let health = if starting.service.is_some_and(|s| self.sick.contains(&s)) { "unhealthy" } else { "healthy" };
         let container = self.get(id);
@@ -230,7 +230,17 @@ impl World {
     }
 }
 
-fn live(project: &Project, service: &Service) -> Live {
+fn held(ports: &[PublishedPort]) -> BTreeSet<PublishedPort> {
+    ports.iter().filter(|port| port.published.is_some()).cloned().collect()
+}
+
+/// What the engine tells of a place that was made so; further names are its own.
+fn place(own: &Attachment) -> Place {
+    let fixed = [&own.ipv4_address, &own.ipv6_address].into_iter().flatten().map(|ip| ip.parse().unwrap());
+    Place { names: own.aliases.iter().cloned().chain(["0123456789ab".into()]).collect(), addresses: fixed.collect() }
+}
+
+fn live(project: &Project, service: &Service, behind_relay: bool) -> Live {
     use crate::compose::RestartPolicy::{Always, No, OnFailure, UnlessStopped};
     let restart = match service.restart {
         No => "no",
@@ -238,13 +248,22 @@ fn live(project: &Project, service: &Service) -> Live {
         OnFailure { .. } => "on-failure",
         UnlessStopped => "unless-stopped",
     };
-    let networks = service.networks.keys().map(|key| project.networks[key].name.clone());
+    let own = |own: &Attachment| match behind_relay {
+        true => Place::default(),
+        false => {
+            let mut own = own.clone();
+            own.aliases.push(service.name.clone());
+            place(&own)
+        }
+    };
+    let networks = service.networks.iter().map(|(key, it)| (project.networks[key].name.clone(), own(it)));
+    let mode = service.network_mode.clone().map(|mode| (mode, Place::default()));
     Live {
         restart: restart.into(),
         memory: service.mem_limit.map_or(0, |m| m.try_into().unwrap()),
         nano_cpus: service.nano_cpus.unwrap_or_default(),
         pids_limit: service.pids_limit.unwrap_or_default(),
-        networks: networks.chain(service.network_mode.clone()).collect(),
+        networks: networks.chain(mode).collect(),
         ..Default::default()
     }
 }
