@@ -2,8 +2,9 @@
 //!
 //! Contract: an flock on the file `lock` of the state directory. The first line of standard input is a
 //! [`Claim`]; the answer is one line, `{"locked":true}` or `{"locked":false,"who":…,"since":…}` (null where
-//! the holder has not said it yet). Every further line is a heartbeat. The end of standard input, a missing
-//! heartbeat and the end of this process, however it comes, free the lock: nothing has to be cleaned up.
+//! the holder has not said it yet), with `"waited_s"` where the holder got the lock so long after `since`. Every
+//! further line is a heartbeat. The end of standard input, a missing heartbeat and the end of this process, however
+//! it comes, free the lock: nothing has to be cleaned up.
 //! Exit statuses: 0 held and given back, 1 not held or lost, 2 no claim.
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -48,6 +49,9 @@ fn default_heartbeat() -> u64 {
 struct Holder {
     who: Option<String>,
     since: Option<String>,
+    /// How long after that it got the lock, seconds.
+    #[serde(default)]
+    waited_s: u64,
 }
 
 /// How holding it ended.
@@ -85,11 +89,17 @@ pub(crate) fn main() -> ExitCode {
 fn hold(claim: &Claim, input: &mut Lines) -> io::Result<bool> {
     let path = state_directory().join("lock");
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    let began = Instant::now();
     if let Some(holder) = take(&mut file, claim, input)? {
-        say(&json!({ "locked": false, "who": holder.who, "since": holder.since }));
+        let mut answer = json!({ "locked": false, "who": holder.who, "since": holder.since });
+        if holder.waited_s > 0 {
+            answer["waited_s"] = holder.waited_s.into();
+        }
+        say(&answer);
         return Ok(false);
     }
-    let holder = Holder { who: Some(claim.who.clone()), since: Some(claim.since.clone()) };
+    let (who, since) = (Some(claim.who.clone()), Some(claim.since.clone()));
+    let holder = Holder { who, since, waited_s: began.elapsed().as_secs() };
     file.set_len(0)?;
     file.rewind()?;
     file.write_all(&serde_json::to_vec(&holder)?)?;

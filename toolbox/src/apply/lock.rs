@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::engine::{Engine, EngineError, ExecStream};
-use crate::release::ReleaseId;
+use crate::release::{ReleaseId, rfc3339_after};
 
 /// Far below the silence after which the keeper frees the lock, which is 60 s.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -40,7 +40,7 @@ pub enum LockError {
     Held {
         /// Who, as that toolbox said.
         who: String,
-        /// Since when, RFC 3339.
+        /// Since when it has it, RFC 3339.
         since: String,
     },
     /// The engine refused.
@@ -133,7 +133,9 @@ pub async fn acquire<E: Engine>(
     };
     if !answer.locked {
         let unknown = || "somebody".to_owned();
-        let (who, since) = (answer.who.unwrap_or_else(unknown), answer.since.unwrap_or_else(|| "now".into()));
+        let (since, waited) = (answer.since, Duration::from_secs(answer.waited_s));
+        let since = since.map(|since| rfc3339_after(&since, waited).unwrap_or(since));
+        let (who, since) = (answer.who.unwrap_or_else(unknown), since.unwrap_or_else(|| "now".into()));
         return Err(LockError::Held { who, since });
     }
     let (lost_sender, lost) = watch::channel(false);
@@ -160,7 +162,11 @@ async fn until_it_stops<E: Engine>(engine: &E, keeper: &str) -> LockError {
 struct Answer {
     locked: bool,
     who: Option<String>,
+    /// When it asked for the lock.
     since: Option<String>,
+    /// How long after that it got it.
+    #[serde(default)]
+    waited_s: u64,
 }
 
 /// The first line that the command writes.

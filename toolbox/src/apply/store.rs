@@ -64,6 +64,12 @@ impl Shelf {
         self.releases.iter().find(|release| release.id == id)
     }
 
+    /// The newest release, also where its record cannot be read.
+    pub fn newest(&self) -> Option<ReleaseId> {
+        let damaged = self.damaged.iter().filter_map(|text| text.split(['.', ':']).next()?.parse().ok());
+        self.releases.iter().map(|release| release.id).chain(damaged).max()
+    }
+
     /// The record that cannot be read, where it is newer than all that can.
     pub fn damaged_and_newest(&self) -> Option<&str> {
         let newest = self.releases.first().map(|release| release.id.to_string()).unwrap_or_default();

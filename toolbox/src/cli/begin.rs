@@ -45,6 +45,22 @@ pub(super) async fn begin(common: &Common, key: Option<KeySource>, ui: Ui) -> Re
     begin_with(context, common, key, ui).await
 }
 
+/// As [`begin`], for a verb that needs no more of the project than its name; `steps` are shown by a view of their own.
+///
+/// # Errors
+/// Everything that is wrong with the keys, the inventory and, where they do not even tell the name, the compose files.
+pub(super) async fn begin_by_name(
+    common: &Common,
+    key: Option<KeySource>,
+    ui: Ui,
+    steps: Ui,
+) -> Result<Begun, Failures> {
+    let context = Context::load_or_name(common)?;
+    context.warn(&steps);
+    context.tell_unloaded(&ui);
+    begin_with(context, common, key, steps).await
+}
+
 /// As [`begin`], with what is read already.
 ///
 /// # Errors

@@ -19,8 +19,10 @@ const SOCKET: &str = "/var/run/docker.sock";
 
 /// A project and where it goes.
 pub(super) struct Context {
-    /// The project.
+    /// The project; where its files do not load, its name alone.
     pub(super) project: Project,
+    /// Why they do not, where a verb goes on without them.
+    unloaded: Vec<Failure>,
     /// The chosen hosts, sorted by name.
     pub(super) hosts: Vec<Host>,
     /// What of the project belongs on each chosen host, by the host's name.
@@ -40,11 +42,39 @@ impl Context {
     /// # Errors
     /// Everything that is wrong with either, before any host is asked anything.
     pub(super) fn load(common: &Common) -> Result<Self, Failures> {
-        match (project(common), hosts(common)) {
+        Self::with(common, project(common), hosts(common))
+    }
+
+    /// The same for a verb that needs no more of the project than its name, and so goes on where the files do not load.
+    ///
+    /// # Errors
+    /// Everything that is wrong, where the name is not known or the inventory is wrong too.
+    pub(super) fn load_or_name(common: &Common) -> Result<Self, Failures> {
+        let (project, hosts) = (project(common), hosts(common));
+        let (unloaded, name) = match (&hosts, project) {
+            (Ok(_), Err(unloaded)) => (unloaded, compose::outlined_name(&request(common))),
+            (_, project) => return Self::with(common, project, hosts),
+        };
+        let Some(name) = name else {
+            let hint = "or name the project, which is enough here: --project-name NAME";
+            let unnamed = Failure::text("what the project is called is not known".into(), Some(hint.into()));
+            return Err(Failures::configuration(unloaded.into_iter().chain([unnamed]).collect()));
+        };
+        let project = Project::empty(&name, common.project_directory.clone());
+        Ok(Self { unloaded, ..Self::with(common, Ok(project), hosts)? })
+    }
+
+    fn with(
+        common: &Common,
+        project: Result<Project, Vec<Failure>>,
+        hosts: Result<(Vec<Host>, Inventory), Vec<Failure>>,
+    ) -> Result<Self, Failures> {
+        match (project, hosts) {
             (Ok(project), Ok((hosts, inventory))) => {
                 let ways = Ways::read(common, &hosts, &inventory).map_err(Failures::configuration)?;
                 let placed = place(&project, &inventory, &hosts).map_err(Failures::configuration)?;
-                Ok(Self { project, hosts, placed, inventory, ways, named: Named::default(), become_password: None })
+                let (unloaded, named, become_password) = Default::default();
+                Ok(Self { project, unloaded, hosts, placed, inventory, ways, named, become_password })
             }
             (project, hosts) => {
                 let lists = [project.err().unwrap_or_default(), hosts.err().unwrap_or_default()];
@@ -63,6 +93,7 @@ impl Context {
         let project = Project::empty("", common.project_directory.clone());
         Ok(Self {
             project,
+            unloaded: Vec::new(),
             hosts,
             placed: BTreeMap::new(),
             inventory,
@@ -79,6 +110,20 @@ impl Context {
             .iter()
             .chain(&self.inventory.warnings)
             .for_each(|warning| ui.say(&format!("warning: {warning}")));
+    }
+
+    /// Says what keeps the files from being loaded, where they are gone on without.
+    pub(super) fn tell_unloaded(&self, ui: &Ui) {
+        if self.is_named_only() {
+            self.unloaded.iter().for_each(|reason| ui.say(&format!("warning: {reason}")));
+            let name = &self.project.name;
+            ui.say(&format!("warning: the compose file does not load; this goes by what the hosts keep of {name}"));
+        }
+    }
+
+    /// Nothing but its name is known of the project.
+    pub(super) fn is_named_only(&self) -> bool {
+        !self.unloaded.is_empty()
     }
 
     /// Takes in which keys are offered first.
@@ -118,7 +163,11 @@ impl Context {
 }
 
 fn project(common: &Common) -> Result<Project, Vec<Failure>> {
-    let request = LoadRequest {
+    compose::load(&request(common)).map_err(|problems| problems.0.iter().map(problem).collect())
+}
+
+fn request(common: &Common) -> LoadRequest {
+    LoadRequest {
         files: common.file.clone(),
         working_dir: common.project_directory.clone(),
         env_files: common.env_file.clone(),
@@ -128,8 +177,7 @@ fn project(common: &Common) -> Result<Project, Vec<Failure>> {
         environment: std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
-    };
-    compose::load(&request).map_err(|problems| problems.0.iter().map(problem).collect())
+    }
 }
 
 pub(super) fn problem(problem: &crate::yaml::Problem) -> Failure {

@@ -46,9 +46,7 @@ async fn deploy(begun: &Begun, arguments: &Deploy, ui: Ui) -> Result<Vec<Finishe
         file.check(&PlanFile::new(project, &asked, &images, &plans))?;
     }
     works.iter().for_each(|work| ui.say(render(&work.plan).trim_end()));
-    let mut record = Record::now();
-    record.follow(works.iter().map(|work| &work.seen.facts));
-    let rollout = Rollout::new(&arguments.rollout, &project.toolbox, works.len(), supplies, record);
+    let rollout = Rollout::new(&arguments.rollout, &project.toolbox, works.len(), supplies, Record::default());
     let rollout = Rollout { exactly: file.is_some(), ..rollout };
     Ok(rollout.run(works, begun, ui).await)
 }

@@ -10,7 +10,7 @@ use crate::plan::{Cause, render, teardown};
 use crate::ui::{HostOutcome, Outcome, Ui};
 
 use super::args::{Common, Down};
-use super::begin::begin;
+use super::begin::{begin, begin_by_name};
 use super::connect::{Seen, connect_all};
 use super::context::Context;
 use super::exit_status::ExitStatus;
@@ -25,7 +25,11 @@ pub(super) async fn run(
     key: Option<KeySource>,
     ui: Ui,
 ) -> Result<ExitStatus, Failures> {
-    let begun = begin(common, key, ui).await?;
+    // What volumes there are is in the file, and what they hold does not come back.
+    let begun = match arguments.volumes {
+        true => begin(common, key, ui).await?,
+        false => begin_by_name(common, key, ui, ui).await?,
+    };
     let connected = connect_all(&begun);
     let finished = match interrupt::or_interrupted(&begun.interrupted, connected).await {
         Ok(hosts) => {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::apply::{Supply, desired, find, spool_tarball};
-use crate::image::HelperImage;
+use crate::image::{HelperImage, Reference};
 use crate::plan::DesiredImage;
 
 use super::failure::{Failure, Failures};
@@ -21,6 +21,12 @@ pub(super) struct Helper {
 }
 
 impl Helper {
+    /// The image's name, where the program is found.
+    pub(super) fn reference() -> Option<Reference> {
+        let program = std::fs::read(path()?).ok()?;
+        HelperImage::of(&program).ok().map(|made| made.reference)
+    }
+
     /// Finds the program, by `TOOLBOX_RELAY` or beside this one, and makes its image in `cache`.
     ///
     /// # Errors

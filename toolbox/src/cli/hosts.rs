@@ -1,12 +1,15 @@
 //! The chosen hosts with the project's containers on them, for verbs that compare nothing.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use crate::apply::{Events, HostSession};
+use crate::apply::{Events, HostSession, Shelf, Store};
+use crate::compose::Project;
 use crate::engine::Docker;
-use crate::plan::is_in_charge;
+use crate::plan::{is_in_charge, keeper_name};
 use crate::state::{ObservedContainer, Role};
 
 use super::begin::Begun;
@@ -70,6 +73,27 @@ impl Reached {
         self.containers.iter().find(|c| c.role == Role::Relay && c.relay_of.as_deref() == Some(service))
     }
 
+    /// The project as the host's newest release has it; without a service where nothing of it is there.
+    ///
+    /// # Errors
+    /// The releases cannot be read, or containers are there without any.
+    pub(super) async fn released(&self, project: &str) -> Result<Project, Failure> {
+        let keeper = keeper_name(project);
+        let shelf = match self.keeper() {
+            Some(_) => Store::new(&self.engine, &keeper).shelf().await,
+            None => Ok(Shelf::default()),
+        };
+        let shelf = shelf.map_err(|e| Failure::of(&e, e.hint()).on(&self.name))?;
+        match shelf.releases.into_iter().next() {
+            Some(newest) => Ok(newest.project),
+            None if self.containers.is_empty() => Ok(Project::empty(project, PathBuf::new())),
+            None => {
+                let message = format!("{}: the host keeps no release that says what its services depend on", self.name);
+                Err(Failure::text(message, Some("mend the compose file".into())))
+            }
+        }
+    }
+
     /// The container that holds the project's files and releases.
     pub(super) fn keeper(&self) -> Option<&ObservedContainer> {
         self.containers.iter().find(|c| c.role == Role::Keeper)
@@ -82,6 +106,26 @@ pub(super) fn of_service<'a>(containers: &'a [ObservedContainer], service: &str)
     let mut own: Vec<_> = containers.iter().filter(own).collect();
     own.sort_by_key(|c| (!is_in_charge(c), !c.is_running(), c.number, -c.created));
     own
+}
+
+/// The services with these names, or all that have a container on any of the hosts.
+///
+/// # Errors
+/// The first that has none.
+pub(super) fn there(hosts: &[Reached], asked: &[String]) -> Result<BTreeSet<String>, Failures> {
+    are_deployed(hosts, asked)?;
+    let containers = hosts.iter().flat_map(|host| &host.containers).filter(|c| c.role == Role::Service);
+    let all: BTreeSet<String> = containers.filter_map(|c| c.service.clone()).collect();
+    Ok(if asked.is_empty() { all } else { asked.iter().cloned().collect() })
+}
+
+/// A service that a person names must be somewhere.
+///
+/// # Errors
+/// The first that is not.
+pub(super) fn are_deployed(hosts: &[Reached], asked: &[String]) -> Result<(), Failures> {
+    let nowhere = asked.iter().find(|name| hosts.iter().all(|h| h.of_service(name).is_empty()));
+    nowhere.map_or(Ok(()), |name| Err(not_deployed(name, &names(hosts.iter()))))
 }
 
 /// The one host that a command runs on: that where the service is deployed, or the only one.

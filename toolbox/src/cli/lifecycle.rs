@@ -18,7 +18,8 @@ use crate::state::ObservedContainer;
 use crate::ui::{HostOutcome, Outcome, Ui};
 
 use super::args::{Common, Cycle, Start, Stop};
-use super::begin::begin;
+use super::begin::begin_by_name;
+use super::context::Context;
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Failures};
 use super::hosts::{self, Reached};
@@ -78,17 +79,18 @@ async fn run(
     key: Option<KeySource>,
     ui: Ui,
 ) -> Result<ExitStatus, Failures> {
-    let begun = begin(common, key, ui).await?;
-    let services = chosen(&begun.context.project, names)?;
+    let begun = begin_by_name(common, key, ui, ui).await?;
+    let services = chosen_of(&begun.context, names)?;
     let reached = hosts::reach_all(&begun).await;
     let (begun, mut reached) = begun.go_on(reached).await?;
     let project = &begun.context.project;
-    are_deployed(&reached, names)?;
+    hosts::are_deployed(&reached, names)?;
     let locks = lock_all(&mut reached, &project.name).await?;
-    let whole = names.is_empty();
-    let works = reached.iter().map(|host| {
+    let projects = projects(&reached, &begun.context).await?;
+    let works = reached.iter().zip(&projects).map(|(host, project)| {
         let life = Life { host, project, interrupted: begun.interrupted.clone() };
-        life.carry_out(&services, steps, whole)
+        let all = || project.services.keys().cloned().collect();
+        life.carry_out(services.clone().unwrap_or_else(all), steps, names.is_empty())
     });
     let finished = join_all(works).await;
     join_all(locks.into_iter().map(unlock)).await;
@@ -111,10 +113,23 @@ async fn lock_all(hosts: &mut [Reached], project: &str) -> Result<Vec<Option<Loc
     Ok(locks)
 }
 
-/// A service that a person names must be somewhere.
-fn are_deployed(hosts: &[Reached], names: &[String]) -> Result<(), Failures> {
-    let nowhere = names.iter().find(|name| hosts.iter().all(|h| h.of_service(name).is_empty()));
-    nowhere.map_or(Ok(()), |name| Err(hosts::not_deployed(name, &hosts::names(hosts.iter()))))
+/// The services with these names; `None` is all of a project that is not known yet.
+fn chosen_of(context: &Context, names: &[String]) -> Result<Option<BTreeSet<String>>, Failures> {
+    match (context.is_named_only(), names) {
+        (false, _) => chosen(&context.project, names).map(Some),
+        (true, []) => Ok(None),
+        (true, names) => Ok(Some(names.iter().cloned().collect())),
+    }
+}
+
+/// What each host runs: as the file says, or the host's newest release.
+async fn projects(hosts: &[Reached], context: &Context) -> Result<Vec<Project>, Failures> {
+    let project = &context.project;
+    if !context.is_named_only() {
+        return Ok(vec![project.clone(); hosts.len()]);
+    }
+    let released = try_join_all(hosts.iter().map(|host| host.released(&project.name))).await;
+    released.map_err(|failure| Failures::failed(vec![failure]))
 }
 
 /// Why a host is not as it was asked for.
@@ -141,9 +156,9 @@ struct Count {
 }
 
 impl Life<'_> {
-    async fn carry_out(self, services: &BTreeSet<String>, steps: Steps, whole: bool) -> (HostOutcome, Option<Failure>) {
+    async fn carry_out(self, services: BTreeSet<String>, steps: Steps, whole: bool) -> (HostOutcome, Option<Failure>) {
         let mut count = Count::default();
-        let done = self.steps(services, steps, whole, &mut count).await;
+        let done = self.steps(&services, steps, whole, &mut count).await;
         let (outcome, failure) = match done {
             Ok(()) => (Outcome::Ok, None),
             Err(Stopped::Interrupted) => (Outcome::Interrupted, None),

@@ -13,7 +13,7 @@ use crate::state::ObservedContainer;
 use crate::ui::{Closed, LogLines, LogStyle, Ui, Writer};
 
 use super::args::{Common, Logs};
-use super::begin::{Begun, begin};
+use super::begin::{Begun, begin_by_name};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Failures};
 use super::hosts::{self, Reached};
@@ -27,9 +27,11 @@ pub(super) async fn run(
     ui: Ui,
 ) -> Result<ExitStatus, Failures> {
     // The output is the containers': steps are not shown.
-    let begun = begin(common, key, Ui::new(true)).await?;
-    let services = chosen(&begun.context.project, &arguments.services)?;
+    let begun = begin_by_name(common, key, ui, Ui::new(true)).await?;
+    let named_only = begun.context.is_named_only();
+    let known = if named_only { None } else { Some(chosen(&begun.context.project, &arguments.services)?) };
     let hosts = hosts::reach_all(&begun).await?;
+    let services = known.map_or_else(|| hosts::there(&hosts, &arguments.services), Ok)?;
     let status = show(&hosts, &services, arguments, &begun, ui).await;
     hosts::end(hosts, begun).await;
     Ok(status)

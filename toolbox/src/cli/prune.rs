@@ -9,10 +9,11 @@ use crate::plan::{Prune as Unneeded, keeper_name, prune};
 use crate::ui::{HostOutcome, Outcome, Ui};
 
 use super::args::{Common, Prune};
-use super::begin::{Begun, begin};
+use super::begin::{Begun, begin_by_name};
 use super::connect::{Seen, connect_all};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Failures};
+use super::helper::Helper;
 use super::interrupt;
 use super::lock::{lock, unlock};
 use super::records::kept;
@@ -25,7 +26,7 @@ pub(super) async fn run(
     key: Option<KeySource>,
     ui: Ui,
 ) -> Result<ExitStatus, Failures> {
-    let begun = begin(common, key, ui).await?;
+    let begun = begin_by_name(common, key, ui, ui).await?;
     let connected = connect_all(&begun);
     let connected = interrupt::or_interrupted(&begun.interrupted, connected).await;
     let (begun, connected) = begun.go_on(connected).await?;
@@ -79,7 +80,10 @@ async fn unneeded(begun: &Begun, seen: &Seen, engine: &Docker) -> Result<Unneede
     let project = &begun.context.project;
     let shelf = shelf(seen, &project.name).await.map_err(|e| Failure::of(&e, e.hint()))?;
     let state = engine.observe(&project.name).await.map_err(|e| Failure::of(&e, e.hint()))?;
-    Ok(prune(&project.name, &state, &shelf.releases, shelf.damaged.is_empty(), kept(project)))
+    let newest = shelf.releases.first().filter(|_| begun.context.is_named_only());
+    let keep = kept(newest.map_or(project, |release| &release.project));
+    let unneeded = prune(&project.name, &state, &shelf.releases, shelf.damaged.is_empty(), keep);
+    Ok(unneeded.sparing(Helper::reference().as_ref()))
 }
 
 fn show(ui: &Ui, host: &str, unneeded: &Unneeded) {

@@ -1,7 +1,6 @@
 //! The releases that hosts keep: read, chosen, written, and the oldest let go.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::SystemTime;
 
 use crate::apply::{Ours, Shelf, Store, StoreError};
 use crate::compose::Project;
@@ -16,43 +15,31 @@ use super::prepare::Wanted;
 const KEPT: u32 = 5;
 
 /// What a good deploy is put on record as.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Record {
-    /// Its name.
-    pub(super) id: ReleaseId,
     /// By host, the release that was brought back, and what git said of its sources.
     pub(super) rollback_of: BTreeMap<String, (ReleaseId, Option<Git>)>,
 }
 
 impl Record {
-    /// A deploy that happens now.
-    pub(super) fn now() -> Self {
-        Self { id: ReleaseId::at(SystemTime::now()), rollback_of: BTreeMap::new() }
-    }
-
-    /// Comes after every deploy that has left a container on these hosts, whatever the clocks say.
-    pub(super) fn follow<'a>(&mut self, hosts: impl Iterator<Item = &'a HostFacts>) {
-        let containers = hosts.filter_map(|host| host.engine.as_ref().ok()).flat_map(|engine| &engine.containers);
-        let newest = containers.filter_map(|container| container.release.as_ref()?.parse().ok()).max();
-        self.id = ReleaseId::after(newest, SystemTime::now());
-    }
-
-    /// Puts the deploy on record on a host, pins its images, and lets releases go that are not kept any more.
+    /// Puts the deploy on record on a host, whose `shelf` it is, pins its images, and lets releases go that are not kept
+    /// any more.
     ///
     /// # Errors
     /// [`StoreError`]; the release may be on record all the same.
     pub(super) async fn keep(
         &self,
+        id: ReleaseId,
         engine: &Docker,
         plan: &Plan,
         wanted: &Wanted,
         ours: &Ours,
+        mut shelf: Shelf,
     ) -> Result<(), StoreError> {
         let keeper = keeper_name(&wanted.project.name);
         let store = Store::new(engine, &keeper);
-        let mut shelf = store.shelf().await?;
         ours.learn(&shelf);
-        let mut release = self.release(engine, plan, wanted, ours).await?;
+        let mut release = self.release(id, engine, plan, wanted, ours).await?;
         if let (Some(selected), Some(previous)) = (wanted.selected(), shelf.releases.first()) {
             release = release.with(previous, &selected);
         }
@@ -69,17 +56,25 @@ impl Record {
     /// [`StoreError`].
     pub(super) async fn pin(
         &self,
+        id: ReleaseId,
         engine: &Docker,
         plan: &Plan,
         wanted: &Wanted,
         ours: &Ours,
     ) -> Result<(), StoreError> {
-        let release = self.release(engine, plan, wanted, ours).await?;
+        let release = self.release(id, engine, plan, wanted, ours).await?;
         Store::new(engine, &keeper_name(&wanted.project.name)).pin(&release).await
     }
 
     /// The record of what was asked for: all of the project, or the selected services alone.
-    async fn release(&self, engine: &Docker, plan: &Plan, wanted: &Wanted, ours: &Ours) -> Result<Release, StoreError> {
+    async fn release(
+        &self,
+        id: ReleaseId,
+        engine: &Docker,
+        plan: &Plan,
+        wanted: &Wanted,
+        ours: &Ours,
+    ) -> Result<Release, StoreError> {
         let project = match wanted.selected() {
             Some(selected) => wanted.project.only(|service| selected.contains(&service.name)),
             None => wanted.project.clone(),
@@ -89,10 +84,17 @@ impl Record {
             Some((origin, git)) => (Some(*origin), git.clone()),
             None => (None, Git::read(&project.working_dir)),
         };
-        let mut release = Release::new(self.id, who(), git, project, services);
+        let mut release = Release::new(id, who(), git, project, services);
         release.rollback_of = rollback_of;
         Ok(release)
     }
+}
+
+/// The newest release that a host keeps, or that has left a container there.
+pub(super) fn newest(facts: &HostFacts, shelf: &Shelf) -> Option<ReleaseId> {
+    let containers = facts.engine.iter().flat_map(|engine| &engine.containers);
+    let left = containers.filter_map(|container| container.release.as_ref()?.parse().ok());
+    left.chain(shelf.newest()).max()
 }
 
 /// What the project's services are made from on this host.
@@ -129,5 +131,30 @@ impl Wanted {
     /// The services that are changed, with what they depend on; nothing where all are.
     fn selected(&self) -> Option<BTreeSet<String>> {
         self.services.as_ref().map(|services| self.project.with_dependencies(services))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::{EngineState, ObservedContainer};
+
+    fn id(second: u32) -> ReleaseId {
+        format!("20261122-1754{second:02}").parse().unwrap()
+    }
+
+    #[test]
+    fn newest_is_what_is_on_record_readable_or_not_or_has_left_a_container() {
+        for (damaged, left, second) in [(false, None, 1), (true, None, 2), (false, Some(3), 3), (true, Some(1), 2)] {
+            let mut shelf = Shelf::default();
+            let project = crate::compose::testing::project("{services: {web: {image: a}}}");
+            shelf.releases.push(Release::new(id(1), "ann".into(), None, project, BTreeMap::new()));
+            shelf.damaged.extend(damaged.then(|| format!("{}.json: cut short", id(2))));
+            let release = left.map(|second| id(second).to_string());
+            let containers = vec![ObservedContainer { release, ..ObservedContainer::default() }];
+            let engine = Ok(EngineState { containers, ..EngineState::empty() });
+            let facts = HostFacts { host: "vm".into(), engine, listening: BTreeSet::new() };
+            assert_eq!(newest(&facts, &shelf), Some(id(second)), "{damaged} {left:?}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::release::Release;
 use crate::ui::{Ui, table};
 
 use super::args::{Common, Format, Releases};
-use super::begin::begin;
+use super::begin::begin_by_name;
 use super::connect::connect_all;
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Failures};
@@ -38,7 +38,7 @@ pub(super) async fn run(
     ui: Ui,
 ) -> Result<ExitStatus, Failures> {
     // The answer is the table: steps are not shown.
-    let begun = begin(common, key, Ui::new(true)).await?;
+    let begun = begin_by_name(common, key, ui, Ui::new(true)).await?;
     let connected = connect_all(&begun);
     let (mut rows, mut failures) = (Vec::new(), Vec::new());
     for seen in interrupt::or_interrupted(&begun.interrupted, connected).await? {

@@ -12,7 +12,7 @@ use crate::state::{EngineState, Role};
 use crate::ui::Ui;
 
 use super::args::{Common, Rollback};
-use super::begin::{Begun, begin};
+use super::begin::{Begun, begin_by_name};
 use super::connect::{Seen, connect_all};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Failures};
@@ -29,7 +29,7 @@ pub(super) async fn run(
     key: Option<KeySource>,
     ui: Ui,
 ) -> Result<ExitStatus, Failures> {
-    let begun = begin(common, key, ui).await?;
+    let begun = begin_by_name(common, key, ui, ui).await?;
     let finished = roll_back(&begun, arguments, ui).await;
     end(begun, finished, &ui).await
 }
@@ -48,7 +48,10 @@ async fn roll_back(begun: &Begun, arguments: &Rollback, ui: Ui) -> Result<Vec<Fi
     if arguments.dry_run {
         finished.extend(Finished::untouched(works).await);
     } else {
-        let extension = begun.context.project.toolbox.clone();
+        let extension = match works.first().filter(|_| begun.context.is_named_only()) {
+            Some(work) => work.wanted.project.toolbox.clone(),
+            None => begun.context.project.toolbox.clone(),
+        };
         let supplies = works.iter().map(|work| (work.plan.host.clone(), vec![Arc::clone(&helper.supply)])).collect();
         let rollout = Rollout::new(&arguments.rollout, &extension, works.len(), supplies, record);
         finished.extend(rollout.run(works, begun, ui).await);
@@ -110,7 +113,7 @@ fn choose(
     kept: Vec<Kept>,
     mut wanted: BTreeMap<String, Wanted>,
     mut plans: BTreeMap<String, Plan>,
-    mut record: Record,
+    record: Record,
 ) -> Chosen {
     let (mut works, mut without) = (Vec::new(), Vec::new());
     for Kept { seen, .. } in kept {
@@ -119,7 +122,6 @@ fn choose(
             _ => without.push(seen),
         }
     }
-    record.follow(works.iter().map(|work| &work.seen.facts));
     Chosen { works, record, without }
 }
 
@@ -177,7 +179,7 @@ fn again_on_all(
     remove_orphans: bool,
     helper: &Helper,
 ) -> Result<(BTreeMap<String, Wanted>, Record), Failures> {
-    let (mut wanted, mut failures, mut record) = (BTreeMap::new(), Vec::new(), Record::now());
+    let (mut wanted, mut failures, mut record) = (BTreeMap::new(), Vec::new(), Record::default());
     for Kept { seen, shelf } in kept {
         let host = seen.facts.host.clone();
         let Some(release) = shelf.releases.iter().find(|r| r.rollback_of.is_none() && r.id <= id) else {

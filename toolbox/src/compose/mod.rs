@@ -20,6 +20,7 @@ mod keys;
 pub mod model;
 mod names;
 mod order;
+mod outline;
 mod selection;
 mod source;
 mod subset;
@@ -37,6 +38,7 @@ pub use crate::yaml::{Problem, Problems};
 pub use alone::runs_alone;
 pub use decode::{duration, words};
 pub use model::*;
+pub use outline::outlined_name;
 pub use selection::UnknownService;
 
 use crate::yaml::{Node, Sink};

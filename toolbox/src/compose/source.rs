@@ -65,9 +65,7 @@ pub(super) fn project_name(
     variables: &Scope,
     sink: &Sink,
 ) -> String {
-    let asked = request.project_name.clone().map(|name| (name, "the project name asked for"));
-    let variable = || variables.get("COMPOSE_PROJECT_NAME").filter(|name| !name.is_empty());
-    if let Some((name, source)) = asked.or_else(|| variable().map(|name| (name, "COMPOSE_PROJECT_NAME"))) {
+    if let Some((name, source)) = asked_name(request, variables) {
         if !names::is_project_name(&name) {
             let message = format!("{source} is {name:?}, which is no project name");
             sink.push(Problem::of_file(file, message).with_hint(names::PROJECT_RULE));
@@ -78,6 +76,13 @@ pub(super) fn project_name(
         return declared_name(node, variables, sink);
     }
     directory_name(&absolute(&request.working_dir), file, sink)
+}
+
+/// The name that goes before those of files and directories, and where it comes from.
+pub(super) fn asked_name(request: &LoadRequest, variables: &Scope) -> Option<(String, &'static str)> {
+    let asked = request.project_name.clone().map(|name| (name, "the project name asked for"));
+    let variable = || variables.get("COMPOSE_PROJECT_NAME").filter(|name| !name.is_empty());
+    asked.or_else(|| variable().map(|name| (name, "COMPOSE_PROJECT_NAME")))
 }
 
 fn declared_name(node: &Node, variables: &Scope, sink: &Sink) -> String {

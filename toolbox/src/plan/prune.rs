@@ -67,6 +67,16 @@ pub enum Thing {
 }
 
 impl Prune {
+    /// The same without the helper image of this toolbox, which another project's deploy may have sent and not used yet;
+    /// without any where it is not known.
+    pub fn sparing(mut self, own: Option<&Reference>) -> Self {
+        self.unused.retain(|one| match &one.thing {
+            Thing::HelperImage { reference } => own.is_some_and(|own| own != reference),
+            _ => true,
+        });
+        self
+    }
+
     /// The same without containers and helper images: what goes by itself after a deploy.
     pub fn releases_only(mut self) -> Self {
         self.unused.retain(|one| matches!(one.thing, Thing::Pin { .. } | Thing::Release { .. }));

@@ -99,7 +99,15 @@ fn a_helper_image_goes_when_nothing_is_made_from_it() {
     let mut keeper = container(9, "toolbox.shop", "running", 1);
     (keeper.role, keeper.release) = (Role::Keeper, None);
     let images = vec![image(1, &[helper]), image(2, &["docker.io/library/toolbox-relay:ba9876543210"])];
-    assert_eq!(listed(&engine(vec![keeper], images), &[], 5), ["image toolbox-relay:ba9876543210"]);
+    let engine = engine(vec![keeper], images);
+    assert_eq!(listed(&engine, &[], 5), ["image toolbox-relay:ba9876543210"]);
+
+    let sparing = |own: Option<&str>| {
+        let own = own.map(|own| Reference::parse(own).unwrap());
+        prune("shop", &engine, &[], true, 5).sparing(own.as_ref()).unused.len()
+    };
+    let goes = [Some("toolbox-relay:ba9876543210"), Some("toolbox-relay:222222222222"), None].map(sparing);
+    assert_eq!(goes, [0, 1, 0], "another project may be about to use this toolbox's own");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The plan that takes a project off a host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::compose::Project;
 use crate::image::Reference;
@@ -11,7 +11,7 @@ use super::cause::Cause;
 use super::names::keeper_name;
 use super::operation::{Action, Operation, Plan};
 
-/// Removes every container of the project, its networks, and with `volumes` its named volumes, its releases and files,
+/// Removes every container of the project, its networks, also those that the file does not name (any more), and with `volumes` its named volumes, its releases and files,
 /// and what they hold, and the names by which releases kept their images. Networks and volumes that are external, or
 /// without the project's label, stay, and so do images under names of their own.
 pub fn teardown(host: &str, project: &Project, engine: &EngineState, volumes: bool) -> Plan {
@@ -28,7 +28,11 @@ pub fn teardown(host: &str, project: &Project, engine: &EngineState, volumes: bo
         id: c.id.clone(),
         volumes,
     });
-    let networks = project.networks.values().filter(|n| !n.external).map(|n| n.name.clone());
+    let external: BTreeSet<&str> = project.networks.values().filter(|n| n.external).map(|n| n.name.as_str()).collect();
+    let labelled = engine.networks.iter().filter(|(_, owned)| owned.project.as_deref() == Some(&*project.name));
+    let labelled = labelled.map(|(name, _)| name).filter(|name| !external.contains(name.as_str()));
+    let networks = project.networks.values().filter(|n| !n.external).map(|n| &n.name).chain(labelled);
+    let networks = networks.cloned().collect::<BTreeSet<String>>().into_iter();
     let (networks, others) = split(&project.name, networks, &engine.networks);
     let mut notes: Vec<String> = others.iter().map(|name| foreign("network", name)).collect();
     let named = project.volumes.values().filter(|v| !v.external).map(|v| v.name.clone());

@@ -38,6 +38,13 @@ impl ReleaseId {
     }
 }
 
+/// The time so long after one that RFC 3339 writes as `2026-11-22T17:54:37Z`; `None` where the text is none.
+pub fn rfc3339_after(text: &str, by: Duration) -> Option<String> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let id: ReleaseId = format!("{}-{}", date.replace('-', ""), time.replace(':', "")).parse().ok()?;
+    Some(ReleaseId(id.0.checked_add(by.try_into().ok()?)?).rfc3339())
+}
+
 impl fmt::Display for ReleaseId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits: String = self.rfc3339().chars().filter(char::is_ascii_digit).collect();
@@ -110,6 +117,15 @@ mod tests {
             assert_eq!(ReleaseId::after(Some(first), moment(now)).to_string(), "20000229-000000");
         }
         assert_eq!(ReleaseId::after(Some(first), moment(951_782_500)), ReleaseId::at(moment(951_782_500)));
+    }
+
+    #[test]
+    fn a_time_is_told_later() {
+        let day = Duration::from_secs(86_400);
+        assert_eq!(rfc3339_after("2000-02-28T23:59:59Z", day).unwrap(), "2000-02-29T23:59:59Z");
+        for (text, by) in [("now", day), ("2000-02-28", day), ("2000-02-28T23:59:59Z", Duration::MAX)] {
+            assert_eq!(rfc3339_after(text, by), None, "{text}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::compose::{FileMount, FileObject, Project};
 use crate::image::{DiffId, Reference};
 
 pub use git::Git;
-pub use id::{IdError, ReleaseId};
+pub use id::{IdError, ReleaseId, rfc3339_after};
 pub use who::who;
 
 /// Characters of a name that an image's name takes over: three parts of it have 255 together.

@@ -59,3 +59,30 @@ fn missing_files_and_hosts_are_named_with_what_to_do() {
     project.host("root", 22, "");
     project.toolbox(&["deploy", "--limit", "db"]).exits(2).error(&["db"]);
 }
+
+#[test]
+fn file_that_does_not_load_stops_only_the_verbs_that_carry_it_out() {
+    let unset = "services: {web: {image: \"web:${TAG:?set it}\"}}\n";
+    let secret = "services: {web: {image: web, secrets: [key]}}\nsecrets: {key: {file: absent}}\n";
+    let unknown = "services: {web: {imag: web}}\n";
+    for (text, words) in
+        [(unset, "TAG"), (secret, "absent"), (unknown, "services.web.imag"), ("", "no compose file here")]
+    {
+        let project = project("unloaded");
+        match text {
+            "" => std::fs::remove_file(project.path("compose.yaml")).unwrap(),
+            text => project.compose(text),
+        }
+        let going_on = format!("this goes by what the hosts keep of {}", project.name);
+        for verb in ["rollback", "releases", "prune", "logs", "stop", "start", "restart", "down"] {
+            let run = project.toolbox(&[verb]);
+            let warned = run.stderr.lines().any(|line| line.starts_with("warning: ") && line.contains(words));
+            assert!(warned, "{verb}: {}", run.both());
+            run.tells(&going_on).error(&["no SSH key was given"]);
+        }
+        for verb in [&["deploy"][..], &["plan"], &["exec", "web", "--", "true"], &["down", "--volumes"]] {
+            let run = project.toolbox(verb).exits(2).error(&[words]);
+            assert!(!run.stderr.contains(&going_on), "{verb:?}: {}", run.both());
+        }
+    }
+}

@@ -113,3 +113,26 @@ fn lock_of_a_killed_deploy_is_free_again_for_one_that_waits() {
     assert_eq!(setting.greeting(), "3");
     setting.is_whole();
 }
+
+#[test]
+fn paused_keeper_is_not_taken_from_the_deploy_that_has_its_lock() {
+    let Some(setting) = Setting::relayed("paused").map(Setting::deployed) else {
+        return;
+    };
+    let (project, engine) = (&setting.project, setting.machine.engine());
+    never_well(&setting);
+    let mut first = project.start(&["deploy"]);
+    first.says("start container");
+    let keeper = format!("toolbox.{}", project.name);
+    let id = || engine.docker(&["container", "inspect", "--format", "{{.Id}}", &keeper]);
+    let before = id();
+    engine.docker(&["pause", &keeper]);
+    let run = project.toolbox(&["deploy"]).exits(1).error(&["vm: ", &keeper, "is paused"]);
+    run.hint(&["docker unpause", &keeper]).prints("failed, nothing changed");
+    engine.docker(&["unpause", &keeper]);
+    assert_eq!(id(), before);
+    let run = first.end_with("INT").exits(130);
+    assert!(!run.stderr.contains("was lost"), "{}", run.stderr);
+    setting.greets(0);
+    setting.is_whole();
+}

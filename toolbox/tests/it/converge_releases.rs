@@ -53,17 +53,13 @@ fn id(release: &Value) -> &str {
     release["release"].as_str().unwrap()
 }
 
-/// Goes back with neither a local engine nor the sources.
+/// Goes back with neither a local engine nor the sources: a file that compose.yaml names is missing.
 fn rolls_back(setting: &Setting, arguments: &[&str]) -> Run {
     let project = &setting.project;
-    let kept = std::fs::read_to_string(project.path("compose.yaml")).unwrap();
-    let (services, _) = kept.split_once("    configs:").unwrap();
-    project.compose(services);
     std::fs::remove_file(project.path("motd")).unwrap();
     let run = Run::of(project.command(&[&["rollback"], arguments].concat(), OFFLINE).output().unwrap());
     project.write("motd", "restored");
-    project.compose(&kept);
-    run
+    run.tells("motd").tells(&format!("this goes by what the hosts keep of {}", project.name))
 }
 
 #[test]
@@ -179,8 +175,13 @@ fn prune_of_a_host_that_the_project_is_not_on_removes_what_it_left_there() {
     prune().prints("vm: nothing to remove");
     setting.project.toolbox(&["deploy"]).exits(0);
     setting.project.toolbox(&["down", "--volumes"]).exits(0);
-    prune().prints("toolbox-relay:");
-    let images = setting.machine.engine().docker(&["image", "ls", "--format", "{{.Repository}}"]);
-    assert_eq!(images, setting.project.name, "a name that a person gave stays");
+    let engine = setting.machine.engine();
+    let relays = || engine.docker(&["image", "ls", "toolbox-relay", "--format", "{{.Repository}}:{{.Tag}}"]);
+    let own = relays();
+    engine.docker(&["tag", &own, "toolbox-relay:000000000000"]);
+    prune().prints("toolbox-relay:000000000000");
+    assert_eq!(relays(), own, "another project may be about to use it");
+    let named = engine.docker(&["image", "ls", &setting.project.name, "--format", "{{.Repository}}"]);
+    assert_eq!(named, setting.project.name, "a name that a person gave stays");
     prune().prints("vm: nothing to remove");
 }

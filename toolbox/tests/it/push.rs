@@ -65,13 +65,13 @@ impl Setting {
 
     /// Where there is a spool, images go through a receiver, also on a line as short as this one.
     pub(crate) fn with_spool(self) -> Self {
-        self.machine.engine().docker(&["volume", "create", "toolbox.spool"]);
+        self.machine.engine().docker(&["volume", "create", "toolbox.receiver.spool"]);
         self
     }
 
     /// Waits until something of a layer has arrived.
     fn arrives(&self) {
-        let spool = self.file("var/lib/docker/volumes/toolbox.spool/_data");
+        let spool = self.file("var/lib/docker/volumes/toolbox.receiver.spool/_data");
         let is_map = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().ends_with(".map");
         let deadline = Instant::now() + Duration::from_secs(60);
         while !std::fs::read_dir(&spool).is_ok_and(|files| files.flatten().any(is_map)) {

@@ -27,8 +27,8 @@ use super::session::{Broken, Session};
 use super::shipment::Shipment;
 use super::{Route, Socket, wire_id};
 
-/// The volume of what has arrived.
-pub(super) const SPOOL: &str = "toolbox.spool";
+/// The volume of what has arrived: no keeper's, for no project's name has a dot in it.
+pub(super) const SPOOL: &str = "toolbox.receiver.spool";
 /// How long a receiver may take to answer first, and to be removed.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks at what the engine removes.

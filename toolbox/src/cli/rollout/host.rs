@@ -1,18 +1,22 @@
 //! One host's way through its plan.
 
+mod keeper;
+mod verify;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::yield_now;
 
 use crate::apply::{
     ApplyError, Containers, Events, HostRoute, HostSession, Interrupt, Lock, Options, Ours, Place, Push, Seeding,
-    Supply, What, acquire, verify,
+    Shelf, Store, Supply, What, acquire,
 };
 use crate::engine::Docker;
 use crate::image::Reference;
 use crate::plan::{Action, HostFacts, Plan, keeper_name, render};
-use crate::release::who;
+use crate::release::{ReleaseId, who};
 use crate::state::ObservedImage;
 use crate::ui::{HostOutcome, Outcome, Ui};
 
@@ -21,10 +25,20 @@ use super::super::connect::Seen;
 use super::super::failure::Failure;
 use super::super::prepare::Wanted;
 use super::super::push::pushed;
+use super::super::records::newest;
 use super::conduct::{End, Part};
 use super::{Finished, Rollout, Turn};
 
 type Ended = (Outcome, Option<Failure>);
+
+/// What a host has that is ready.
+struct Ready {
+    lock: Lock,
+    /// The release that it gets.
+    id: ReleaseId,
+    /// Those that it keeps.
+    shelf: Shelf,
+}
 
 /// One host's way through its plan.
 pub(super) struct HostRun<'a> {
@@ -67,22 +81,19 @@ impl<'a> HostRun<'a> {
     }
 
     /// `turn` comes when the host before has its lock: two deploys never wait for each other.
-    pub(super) async fn go(mut self, seen: Seen, part: Part, turn: Turn) -> Finished {
+    pub(super) async fn go(mut self, seen: Seen, mut part: Part, turn: Turn) -> Finished {
         let Seen { mut session, .. } = seen;
         let mut interrupt = self.interrupt.clone();
-        let permit = self.permits.acquire().await;
-        let shipments = self.supplies().iter().map(|supply| supply.shipment(self.rollout.hosts));
-        let place = self.seeding.begin(&self.plan.host, shipments);
+        let mut permit = self.permits.acquire().await.ok();
         let readied = tokio::select! {
-            readied = self.ready(&mut session, turn, &place) => readied,
+            readied = self.ready(&mut session, turn, &mut part, &mut permit) => readied,
             _ = interrupt.wait_for(|i| *i) => Err((Outcome::Interrupted, None)),
         };
-        drop(place);
         let (outcome, failure) = match readied {
             Err(ended) => ended,
-            Ok(lock) => {
-                let ended = self.change(&session, &lock, part, || drop(permit)).await;
-                lock.release().await;
+            Ok(ready) => {
+                let ended = self.change(&session, &ready, part, || drop(permit)).await;
+                ready.lock.release().await;
                 ended
             }
         };
@@ -98,8 +109,14 @@ impl<'a> HostRun<'a> {
     }
 
     /// The engine runs, nobody else deploys the project there, and it holds the images. What this adds to a host stays
-    /// when a later step fails.
-    async fn ready(&mut self, session: &mut HostSession, turn: Turn, place: &Place) -> Result<Lock, Ended> {
+    /// when a later step fails. While it waits for the locks of the other hosts, it is none of those that are worked on.
+    async fn ready(
+        &mut self,
+        session: &mut HostSession,
+        turn: Turn,
+        part: &mut Part,
+        permit: &mut Option<SemaphorePermit<'a>>,
+    ) -> Result<Ready, Ended> {
         let untouched = Outcome::FailedUntouched;
         for operation in &self.plan.operations {
             let prepared = session.prepare(&operation.action).await;
@@ -109,23 +126,40 @@ impl<'a> HostRun<'a> {
         let engine = self.engine(session)?;
         let helper = self.wanted.helper.reference.clone();
         self.push(session, &|reference| *reference == helper, &Place::default()).await?;
-        self.containers(engine).make_keeper().await.map_err(|e| self.ended(&e))?;
+        let replaces = self.replaces_keeper();
+        if !replaces {
+            self.make_keeper(engine).await?;
+        }
         let _ = turn.come.await;
+        if replaces {
+            self.replace_keeper(engine).await?;
+        }
         let lock = self.lock(engine).await?;
         drop(turn.pass_on);
-        self.look_again(session).await?;
-        self.push(session, &|reference| *reference != helper, place).await?;
-        let pinned = self.rollout.record.pin(engine, &self.plan, &self.wanted, &self.ours).await;
+        let facts = self.look_again(session).await?;
+        let shelf = Store::new(engine, &keeper_name(&self.wanted.project.name)).shelf().await;
+        let shelf = shelf.map_err(|e| self.failed(untouched, &e, e.hint()))?;
+        *permit = None;
+        let id = part.locked(newest(&facts, &shelf)).await.ok_or((Outcome::Untouched, None))?;
+        *permit = self.permits.acquire().await.ok();
+        self.images = facts.engine.map(|engine| engine.images).unwrap_or_default();
+        let shipments = self.supplies().iter().map(|supply| supply.shipment(self.rollout.hosts));
+        let place = self.seeding.begin(&self.plan.host, shipments);
+        // Hosts that go on at the same time have all begun before the first of them looks for its seed.
+        yield_now().await;
+        self.push(session, &|_| true, &place).await?;
+        drop(place);
+        let pinned = self.rollout.record.pin(id, engine, &self.plan, &self.wanted, &self.ours).await;
         pinned.map_err(|e| self.failed(untouched, &e, e.hint()))?;
-        Ok(lock)
+        Ok(Ready { lock, id, shelf })
     }
 
     fn supplies(&self) -> &[Arc<Supply>] {
         self.rollout.supplies.get(&self.plan.host).map(Vec::as_slice).unwrap_or_default()
     }
 
-    fn containers<'s>(&'s self, engine: &'s Docker) -> Containers<'s, Docker> {
-        let options = Options { timeout: self.rollout.timeout, release: Some(self.rollout.record.id.to_string()) };
+    fn containers<'s>(&'s self, engine: &'s Docker, release: Option<ReleaseId>) -> Containers<'s, Docker> {
+        let options = Options { timeout: self.rollout.timeout, release: release.map(|id| id.to_string()) };
         let project = &self.wanted.project;
         Containers::new(engine, project, &self.plan, &self.events, options, self.interrupt.clone())
     }
@@ -146,7 +180,7 @@ impl<'a> HostRun<'a> {
     }
 
     /// Somebody may have changed the host before the lock was ours: then the plan is made anew.
-    async fn look_again(&mut self, session: &HostSession) -> Result<(), Ended> {
+    async fn look_again(&mut self, session: &HostSession) -> Result<HostFacts, Ended> {
         let untouched = Outcome::FailedUntouched;
         let observed = session.observe(&self.wanted.desired().scope()).await;
         let facts: HostFacts = observed.map_err(|e| self.failed(untouched, &e, e.hint()))?;
@@ -158,7 +192,8 @@ impl<'a> HostRun<'a> {
                 return Err((untouched, Some(Failure::text(texts.join("\n"), hint))));
             }
         };
-        if still_to_do(&plan) != still_to_do(&self.plan) {
+        let keeper = keeper_name(&self.wanted.project.name);
+        if still_to_do(&plan, &keeper) != still_to_do(&self.plan, &keeper) {
             if self.rollout.exactly {
                 let message = format!("{}: the host changed since the plan was made", self.plan.host);
                 let hint = "look at what has changed: toolbox plan --out FILE";
@@ -168,8 +203,7 @@ impl<'a> HostRun<'a> {
             self.ui.say(render(&plan).trim_end());
         }
         self.plan = plan;
-        self.images = facts.engine.map(|engine| engine.images).unwrap_or_default();
-        Ok(())
+        Ok(facts)
     }
 
     /// Sends the images of the plan that `which` chooses, in one tarball from each supply.
@@ -184,6 +218,9 @@ impl<'a> HostRun<'a> {
         let helper = &self.wanted.helper.reference;
         let supplies = self.supplies();
         let hosts = self.rollout.hosts;
+        if let Some(lacking) = held.keys().find(|r| which(r) && !supplies.iter().any(|s| s.shipment(hosts).holds(r))) {
+            return Err(self.not_read(lacking));
+        }
         let of_helper = supplies.iter().map(|supply| supply.shipment(hosts)).find(|shipment| shipment.holds(helper));
         for supply in supplies {
             let shipment = supply.shipment(hosts);
@@ -205,20 +242,33 @@ impl<'a> HostRun<'a> {
         Ok(())
     }
 
+    /// It was there when the images were read, and is not, or another has its name, since the lock is ours.
+    fn not_read(&self, image: &Reference) -> Ended {
+        let (host, image) = (&self.plan.host, image.familiar());
+        let message = format!("{host}: the image {image} went from the host meanwhile, and was not read to be sent");
+        (Outcome::FailedUntouched, Some(Failure::text(message, Some("run it again, which sends it".into()))))
+    }
+
     /// Containers, health, verification, the record; all of it is undone when any of it, or another host, fails.
-    async fn change(&self, session: &HostSession, lock: &Lock, mut part: Part, staged: impl FnOnce()) -> Ended {
+    async fn change(&self, session: &HostSession, ready: &Ready, mut part: Part, staged: impl FnOnce()) -> Ended {
         let engine = match self.engine(session) {
             Ok(engine) => engine,
             Err(ended) => return ended,
         };
-        let mut containers = self.containers(engine);
-        let mut lost = lock.lost();
+        let mut containers = self.containers(engine, Some(ready.id));
+        let mut lost = ready.lock.lost();
         let changed = tokio::select! {
+            // When the others were told to finish this one does, too.
+            biased;
             changed = self.phases(&mut containers, session, &mut part, staged) => changed,
-            Ok(_) = lost.wait_for(|lost| *lost) => return self.without_lock(containers, engine).await,
+            Ok(_) = lost.wait_for(|lost| *lost) => {
+                // The other hosts must not go on, nor end well.
+                drop(part);
+                return self.without_lock(containers, engine).await;
+            }
         };
         match changed {
-            Ok(End::Finish) => self.finish(containers, engine).await,
+            Ok(End::Finish) => self.finish(containers, engine, ready).await,
             Ok(End::RollBack) => self.back(containers, (Outcome::RolledBack, None)).await,
             Err((Outcome::FailedIncomplete, failure)) => {
                 self.let_go(containers).await;
@@ -302,48 +352,27 @@ impl<'a> HostRun<'a> {
 
     /// The new containers work: the release is put on record. While what was replaced is still there, the next run has
     /// something to do, and so puts on record what this one could not.
-    async fn finish(&self, containers: Containers<'_, Docker>, engine: &Docker) -> Ended {
-        let recorded = self.rollout.record.keep(engine, &self.plan, &self.wanted, &self.ours).await;
+    async fn finish(&self, containers: Containers<'_, Docker>, engine: &Docker, ready: &Ready) -> Ended {
+        let (record, shelf) = (&self.rollout.record, ready.shelf.clone());
+        let recorded = record.keep(ready.id, engine, &self.plan, &self.wanted, &self.ours, shelf).await;
         self.let_go(containers).await;
         match recorded {
             Ok(()) => (Outcome::Ok, None),
             Err(e) => self.failed(Outcome::FailedUnrecorded, &e, e.hint()),
         }
     }
-
-    async fn verify(&self, session: &HostSession) -> Result<(), Ended> {
-        for service in self.wanted.project.services.values() {
-            let Some(url) = &service.toolbox.verify else {
-                continue;
-            };
-            let mut interrupt = self.interrupt.clone();
-            let label = format!("verify {url}");
-            let asked = self.events.step(&label, verify(session, &service.name, url));
-            let answer = tokio::select! {
-                answer = asked => answer,
-                _ = interrupt.wait_for(|i| *i) => return Err((Outcome::Interrupted, None)),
-            };
-            match answer {
-                Ok(text) => self.events.send(What::Note(format!("{url} answers {text:?}"))),
-                Err(e) => {
-                    let hint = format!("see what the service says: toolbox logs {}", service.name);
-                    return Err(self.failed(Outcome::FailedRolledBack, &e, Some(hint)));
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 /// The operations without those that are carried out before the lock is held.
-fn still_to_do(plan: &Plan) -> Vec<&Action> {
+fn still_to_do<'p>(plan: &'p Plan, keeper: &str) -> Vec<&'p Action> {
     let actions = plan.operations.iter().map(|operation| &operation.action);
-    actions.filter(|action| !before_lock(action, &plan.helper)).collect()
+    actions.filter(|action| !before_lock(action, &plan.helper, keeper)).collect()
 }
 
-fn before_lock(action: &Action, helper: &str) -> bool {
+fn before_lock(action: &Action, helper: &str, keeper: &str) -> bool {
     match action {
         Action::InstallEngine | Action::StartEngine | Action::CreateKeeper { .. } => true,
+        Action::RemoveContainer { container, .. } => container == keeper,
         Action::PushImage { reference, .. } => reference.familiar() == helper,
         _ => false,
     }

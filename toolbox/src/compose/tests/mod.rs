@@ -2,6 +2,7 @@
 
 mod fields;
 mod files;
+mod outline;
 mod problems;
 mod reference;
 mod rollout;

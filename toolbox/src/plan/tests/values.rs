@@ -3,7 +3,7 @@
 use crate::compose::Project;
 use crate::compose::testing::project;
 use crate::plan::{Action, Desired, Plan, render, teardown};
-use crate::state::Store;
+use crate::state::{Owned, Store};
 
 use super::carry::carry;
 use super::world::{self, World, image};
@@ -57,6 +57,23 @@ fn taking_a_project_down_ends_with_the_keeper_and_leaves_volumes_and_pins_unless
     assert_eq!(gone(false), without);
     let pin = "toolbox.local/shop/web:20261101-000000";
     assert_eq!(gone(true), [&without[..], &["toolbox.shop", pin]].concat());
+}
+
+#[test]
+fn networks_that_the_file_does_not_name_go_with_the_project_that_made_them() {
+    let project = project(
+        "{name: shop, services: {web: {image: a, networks: [outer]}}, networks: {outer: {external: true, name: out}}}",
+    );
+    let mut world = World::new();
+    for (name, owner) in [("shop_left", Some("shop")), ("out", Some("shop")), ("theirs", Some("other")), ("bare", None)]
+    {
+        let owner = Owned { project: owner.map(str::to_owned), hash: None };
+        world.state.networks.insert(name.to_owned(), owner);
+    }
+    let plan = teardown("vm", &project, &world.state, false);
+    let actions: Vec<&Action> = plan.operations.iter().map(|o| &o.action).collect();
+    assert!(matches!(actions[..], [Action::RemoveNetwork { name }] if name == "shop_left"), "{actions:?}");
+    assert!(plan.notes.is_empty(), "{:?}", plan.notes);
 }
 
 #[test]

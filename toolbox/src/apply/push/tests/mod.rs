@@ -162,7 +162,7 @@ async fn layers_go_in_parts_through_a_receiver() {
     world.is_whole();
     assert_eq!(world.streams(), 0);
     assert_eq!(world.engine.host.requests().iter().filter(|name| **name == "put").count(), 3);
-    assert!(world.engine.calls().contains(&"remove volume toolbox.spool".to_owned()));
+    assert!(world.engine.calls().contains(&"remove volume toolbox.receiver.spool".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

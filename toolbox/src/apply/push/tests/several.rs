@@ -56,7 +56,7 @@ async fn only_the_image_that_is_not_whole_loses_its_name_and_is_sent_again() {
         let two = Two::new(keeps, FakeEngine::default()).await;
         two.engine.host.loses(&layers()[1]);
         two.push().await.unwrap();
-        assert_eq!(two.calls(), ["load", &two.named(), "load", "remove volume toolbox.spool"], "{keeps:?}");
+        assert_eq!(two.calls(), ["load", &two.named(), "load", "remove volume toolbox.receiver.spool"], "{keeps:?}");
         let again = two.engine.host.streams()[2];
         assert!((400_000..500_000).contains(&again), "{again}: more than the two layers of the one image");
         for name in ["good:1", "shop:1"] {

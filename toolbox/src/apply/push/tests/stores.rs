@@ -58,6 +58,10 @@ async fn before_the_whole_image_is_sent_half_of_it_has_lost_the_name() {
         let before = world.engine.calls().len();
         world.push().await.unwrap();
         let name = if had_another { named } else { format!("untag {}", world.name.full()) };
-        assert_eq!(world.engine.calls()[before..], ["load", &name, "load", "remove volume toolbox.spool"], "{keeps:?}");
+        assert_eq!(
+            world.engine.calls()[before..],
+            ["load", &name, "load", "remove volume toolbox.receiver.spool"],
+            "{keeps:?}"
+        );
     }
 }
