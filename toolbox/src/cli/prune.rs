@@ -6,6 +6,7 @@ use crate::agent::KeySource;
 use crate::apply::Store;
 use crate::engine::Docker;
 use crate::plan::{Prune as Unneeded, keeper_name, prune};
+use crate::state::{ObservedContainer, Role};
 use crate::ui::{HostOutcome, Outcome, Ui};
 
 use super::args::{Common, Prune};
@@ -83,7 +84,10 @@ async fn unneeded(begun: &Begun, seen: &Seen, engine: &Docker) -> Result<Unneede
     let newest = shelf.releases.first().filter(|_| begun.context.is_named_only());
     let keep = kept(newest.map_or(project, |release| &release.project));
     let unneeded = prune(&project.name, &state, &shelf.releases, shelf.damaged.is_empty(), keep);
-    Ok(unneeded.sparing(Helper::reference().as_ref()))
+    // Where nothing of ours runs, no other project is about to use the image either.
+    let is_ours = |container: &ObservedContainer| matches!(container.role, Role::Keeper | Role::Relay);
+    let are_others = state.containers.iter().any(is_ours);
+    Ok(if are_others { unneeded.sparing(Helper::reference().as_ref()) } else { unneeded })
 }
 
 fn show(ui: &Ui, host: &str, unneeded: &Unneeded) {

@@ -175,13 +175,8 @@ fn prune_of_a_host_that_the_project_is_not_on_removes_what_it_left_there() {
     prune().prints("vm: nothing to remove");
     setting.project.toolbox(&["deploy"]).exits(0);
     setting.project.toolbox(&["down", "--volumes"]).exits(0);
-    let engine = setting.machine.engine();
-    let relays = || engine.docker(&["image", "ls", "toolbox-relay", "--format", "{{.Repository}}:{{.Tag}}"]);
-    let own = relays();
-    engine.docker(&["tag", &own, "toolbox-relay:000000000000"]);
-    prune().prints("toolbox-relay:000000000000");
-    assert_eq!(relays(), own, "another project may be about to use it");
-    let named = engine.docker(&["image", "ls", &setting.project.name, "--format", "{{.Repository}}"]);
-    assert_eq!(named, setting.project.name, "a name that a person gave stays");
+    prune().prints("toolbox-relay:");
+    let images = setting.machine.engine().docker(&["image", "ls", "--format", "{{.Repository}}"]);
+    assert_eq!(images, setting.project.name, "a name that a person gave stays");
     prune().prints("vm: nothing to remove");
 }
