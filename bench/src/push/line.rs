@@ -41,7 +41,7 @@ pub(crate) const LOOPBACK: Shape = Shape { name: "loopback", delay: Duration::ZE
 
 /// Far away, and otherwise perfect.
 pub(crate) const FAR: Shape =
-    Shape { name: "50 ms", delay: Duration::from_millis(25), rate: None, loss: None, mtu: 65_000 };
+    Shape { name: "50 ms", delay: Duration::from_millis(25), rate: None, loss: None, mtu: 9000 };
 
 /// What people have at home.
 pub(crate) const SLOW: Shape = Shape {

@@ -86,7 +86,7 @@ fn cases() -> Vec<Case> {
     let far = [(1, 1), (1, 4), (4, 1), (4, 2)];
     let far = [true, false].into_iter().flat_map(move |up| far.map(|(c, n)| lanes(FAR, up, c, n, 4)));
     let slow = [(1, 1), (4, 2)];
-    let slow = [true, false].into_iter().flat_map(move |up| slow.map(|(c, n)| lanes(SLOW, up, c, n, 128)));
+    let slow = [true, false].into_iter().flat_map(move |up| slow.map(|(c, n)| lanes(SLOW, up, c, n, 256)));
     near.chain(far).chain(slow).collect()
 }
 
