@@ -118,8 +118,8 @@ impl<W: io::Write> Session<W> {
                 let bytes = unpacker.unpack(codec, payload, length)?;
                 store::put(spool, diff_id, size, offset, bytes)
             }
-            Request::Base { image, diff_id, algorithm } => {
-                let read = base::Wanted { image: &image, diff_id, algorithm: &algorithm };
+            Request::Base { image, diff_id, also, algorithm } => {
+                let read = base::Wanted { image: &image, diff_id, also: &also, algorithm: &algorithm };
                 base::read(spool, engine, &read, &mut |bytes| out.progress(Reply::Reading { bytes }))
             }
             Request::Copy { diff_id, size, base, pieces } => store::copy(spool, diff_id, size, base, &pieces),

@@ -28,7 +28,7 @@ pub use signature::{
 };
 
 /// The version of this protocol.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// The most bytes that the JSON of a request may have.
 pub const MOST_JSON: usize = 1 << 20;
 /// The most bytes that may follow a request.

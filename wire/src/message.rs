@@ -57,6 +57,8 @@ pub enum Request {
         image: String,
         /// Which of its layers.
         diff_id: DiffId,
+        /// Other layers of it that will be asked for, so that the engine is asked once; at most [`MOST_LAYERS`].
+        also: Vec<DiffId>,
         /// [`ALGORITHM`](crate::ALGORITHM).
         algorithm: String,
     },

@@ -1,13 +1,14 @@
 //! A layer of an image on this host, to copy from.
 //!
-//! Contract: it is read out of the engine once and kept while a receiver wants it; its digest is verified
-//! whenever its signature is made.
+//! Contract: it is read out of the engine once, with others of its image that will be wanted, and kept while a
+//! receiver wants it; its digest is verified whenever its signature is made.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 
 use sha2::{Digest as _, Sha256};
-use toolbox_wire::{ALGORITHM, Chunk, Chunker, DiffId, ErrorKind, Reply, pack};
+use toolbox_wire::{ALGORITHM, Chunk, Chunker, DiffId, ErrorKind, MOST_LAYERS, Reply, pack};
 
 use super::engine::Engine;
 use super::export::extract;
@@ -21,6 +22,7 @@ const READ: usize = 256 * 1024;
 pub(super) struct Wanted<'a> {
     pub(super) image: &'a str,
     pub(super) diff_id: DiffId,
+    pub(super) also: &'a [DiffId],
     pub(super) algorithm: &'a str,
 }
 
@@ -36,6 +38,9 @@ pub(super) fn read(
     if wanted.algorithm != ALGORITHM {
         return Err(none(format!("this helper cuts by {ALGORITHM} only")));
     }
+    if wanted.also.len() > MOST_LAYERS {
+        return Err(Fault::protocol(format!("one question is about at most {MOST_LAYERS} layers")));
+    }
     // The mark keeps the file until a load is done or this receiver is gone.
     spool.want(id, &spool.using()?)?;
     let kept = signature(spool, id)?;
@@ -50,18 +55,19 @@ pub(super) fn read(
     Ok(Reply::Base { chunks: pack(&chunks) })
 }
 
-/// Reads the layer out of the engine, if the image has it.
+/// Reads the layer out of the engine, if the image has it, and those that will be wanted and are not here.
 fn fetch(spool: &Spool, engine: &Engine, wanted: &Wanted<'_>, progress: &mut dyn FnMut(u64)) -> Result<(), Fault> {
+    let mut layers = BTreeSet::from([wanted.diff_id]);
+    for id in wanted.also.iter().filter(|id| !spool.path(**id, Kind::Base).exists()) {
+        spool.want(*id, &spool.using()?)?;
+        layers.insert(*id);
+    }
     let tarball = Counted { input: engine.export(wanted.image)?, bytes: 0, progress };
     let unread = spool.path(wanted.diff_id, Kind::Unread);
-    let mut out = create(&unread)?;
-    let found = extract(tarball, wanted.diff_id, &mut out);
-    if let Ok(true) = found {
-        fs::rename(&unread, spool.path(wanted.diff_id, Kind::Base))?;
-    } else {
-        remove(&unread)?;
-    }
-    found.map(drop).map_err(|fault| fault.of(wanted.diff_id))
+    let read =
+        extract(tarball, layers, &mut || create(&unread), &mut |id| fs::rename(&unread, spool.path(id, Kind::Base)));
+    remove(&unread)?;
+    read.map_err(|fault| fault.of(wanted.diff_id))
 }
 
 /// The chunks of a base in the spool; `None` where there is none, or it is not whole.

@@ -1,10 +1,11 @@
-//! Finding one layer in a saved image.
+//! Finding layers in a saved image.
 //!
 //! Contract: takes what `GET /images/{name}/get` gives, as a stream: the form of engines before 25 and of podman
 //! (`<id>/layer.tar`, `<DiffID>.tar`, repeated layers as links) and OCI's (`blobs/sha256/<digest>`, compressed
 //! where a containerd store has them so). A layer is known by the digest of its unpacked bytes alone. What lies
-//! behind it in the stream is not read. Nothing of the archive becomes a path here.
+//! behind the last one in the stream is not read. Nothing of the archive becomes a path here.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek as _, Write as _};
 
@@ -23,24 +24,37 @@ const MAGIC: u64 = 4;
 const GZIP: &[u8] = b"\x1f\x8b";
 const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
 
-/// Writes the layer to `out`, which is empty before; `false` where the image does not have it.
-pub(super) fn extract(tarball: impl Read, wanted: DiffId, out: &mut File) -> Result<bool, Fault> {
+/// Writes each of these layers that the image has to a file that `create` gives, empty, and says so to `keep`.
+pub(super) fn extract(
+    tarball: impl Read,
+    mut wanted: BTreeSet<DiffId>,
+    create: &mut dyn FnMut() -> io::Result<File>,
+    keep: &mut dyn FnMut(DiffId) -> io::Result<()>,
+) -> Result<(), Fault> {
     let mut archive = tar::Archive::new(tarball);
+    let mut out = create()?;
     for entry in archive.entries().map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         if !entry.header().entry_type().is_file() {
             continue;
         }
         let name = Name::of(&entry.path_bytes());
-        if let Some(layer) = candidate(&name, wanted, entry).map_err(unreadable)? {
-            if copy(layer, out)? == Some(wanted) {
-                return Ok(true);
+        let Some(layer) = candidate(&name, &wanted, entry).map_err(unreadable)? else { continue };
+        match copy(layer, &mut out)? {
+            Some(id) if wanted.remove(&id) => {
+                keep(id)?;
+                if wanted.is_empty() {
+                    break;
+                }
+                out = create()?;
             }
-            out.rewind()?;
-            out.set_len(0)?;
+            _ => {
+                out.rewind()?;
+                out.set_len(0)?;
+            }
         }
     }
-    Ok(false)
+    Ok(())
 }
 
 /// What an entry's name says about its content.
@@ -68,8 +82,12 @@ impl Name {
     }
 }
 
-/// The unpacked content, if it may be the layer that is wanted.
-fn candidate<'a>(name: &Name, wanted: DiffId, mut entry: impl Read + 'a) -> io::Result<Option<Box<dyn Read + 'a>>> {
+/// The unpacked content, if it may be a layer that is wanted.
+fn candidate<'a>(
+    name: &Name,
+    wanted: &BTreeSet<DiffId>,
+    mut entry: impl Read + 'a,
+) -> io::Result<Option<Box<dyn Read + 'a>>> {
     if matches!(name, Name::Other) {
         return Ok(None);
     }
@@ -80,7 +98,7 @@ fn candidate<'a>(name: &Name, wanted: DiffId, mut entry: impl Read + 'a) -> io::
     Ok(match name {
         _ if gzip => Some(Box::new(MultiGzDecoder::new(whole))),
         _ if zstd => Some(Box::new(zstd::stream::read::Decoder::new(whole)?)),
-        Name::Digest(id) if *id != wanted => None,
+        Name::Digest(id) if !wanted.contains(id) => None,
         _ => Some(Box::new(whole)),
     })
 }

@@ -27,6 +27,8 @@ fn requests_have_this_form() {
     assert_eq!((patch.payload(), put.payload()), (3, 3));
     let copy = Request::Copy { diff_id: ID, size: 9, base: ID, pieces: vec![(0, 5, 4)] };
     round(&copy, json!({ "copy": { "diff_id": id, "size": 9, "base": id, "pieces": [[0, 5, 4]] } }));
+    let base = Request::Base { image: "a:1".to_owned(), diff_id: ID, also: vec![ID], algorithm: "x".to_owned() };
+    round(&base, json!({ "base": { "image": "a:1", "diff_id": id, "also": [id], "algorithm": "x" } }));
     let path = "blobs/sha256/x";
     let document = Entry::Text { path: "oci-layout".to_owned(), text: b"{}".to_vec() };
     let entries = vec![document, Entry::Layer { path: path.to_owned(), diff_id: ID, size: 9 }];

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tar::{Builder, EntryType, Header};
-use toolbox_wire::{ALGORITHM, Codec, Delta, ErrorKind, MOST_REFERENCE, Reference, Reply, chunks, unpack};
+use toolbox_wire::{ALGORITHM, Codec, Delta, ErrorKind, MOST_LAYERS, MOST_REFERENCE, Reference, Reply, chunks, unpack};
 use zstd::zstd_safe::{CCtx, CParameter, compress_bound};
 
 use super::engine::Manner;
@@ -59,8 +59,13 @@ fn forms(one: &[u8], two: &[u8]) -> [Vec<u8>; 5] {
 }
 
 fn base(layer: &[u8]) -> Frame {
+    base_and(layer, &[])
+}
+
+fn base_and(layer: &[u8], also: &[&[u8]]) -> Frame {
     let (image, algorithm) = ("registry.example:5000/a/b:1".to_owned(), ALGORITHM.to_owned());
-    (Request::Base { image, diff_id: id(layer), algorithm }, vec![])
+    let also = also.iter().map(|layer| id(layer)).collect();
+    (Request::Base { image, diff_id: id(layer), also, algorithm }, vec![])
 }
 
 fn refused(reply: Reply) -> (ErrorKind, String) {
@@ -91,6 +96,20 @@ fn a_layer_is_found_in_every_form_and_makes_another_one() {
         session.answer(&bytes(&frames)[..]).unwrap();
         assert_loaded(&host.engine.loaded(), &[&new]);
         assert_eq!(host.names(), ["loaded-one", "lock", "sessions-one"], "form {form}");
+    }
+}
+
+#[test]
+fn the_engine_is_asked_once_for_several_layers_of_an_image() {
+    let (one, two, absent) = (noise(1, 50_000), noise(2, 60_000), noise(3, 10));
+    for (form, saved) in forms(&one, &two).into_iter().enumerate() {
+        let host = Host::with(FakeEngine::saving(saved));
+        let replies = host.ask("one", &[base_and(&two, &[&one, &absent]), base(&one)]);
+        let replies: Vec<_> = replies.into_iter().filter(|reply| !reply.is_progress()).collect();
+        assert!(matches!(replies[..], [Reply::Base { .. }, Reply::Base { .. }]), "form {form}: {replies:?}");
+        assert_eq!(host.engine.seen.lock().unwrap().requests.len(), 1, "form {form}");
+        assert_eq!(std::fs::read(host.path(&one, "base")).unwrap(), one);
+        assert_eq!(refused(host.ask_one(base_and(&one, &vec![&one[..]; MOST_LAYERS + 1]))).0, ErrorKind::Protocol);
     }
 }
 
@@ -183,7 +202,7 @@ fn an_unknown_image_or_algorithm_says_so() {
     let (host, layer) = (Host::new(), noise(1, 10));
     let ask = |image: &str, algorithm: &str| {
         let (image, algorithm) = (image.to_owned(), algorithm.to_owned());
-        refused(host.ask_one((Request::Base { image, diff_id: id(&layer), algorithm }, vec![])))
+        refused(host.ask_one((Request::Base { image, diff_id: id(&layer), also: vec![], algorithm }, vec![])))
     };
     assert_eq!(ask("missing", ALGORITHM), (ErrorKind::Engine, "No such image".to_owned()));
     assert_eq!(ask("a", "rabin").0, ErrorKind::Base);

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::io::{self, Read as _};
 use std::sync::Arc;
 
-use toolbox_wire::{ALGORITHM, Chunk, Chunker, Delta, ErrorKind, MOST_PIECES, Piece, Range, Reply, Request, unpack};
+use toolbox_wire::{
+    ALGORITHM, Chunk, Chunker, Delta, ErrorKind, MOST_LAYERS, MOST_PIECES, Piece, Range, Reply, Request, unpack,
+};
 
 use crate::image::{Archive, ArchivedLayer, DiffId, ReadAt};
 
@@ -35,7 +37,8 @@ pub(super) async fn make<R: ReadAt + Send + Sync + 'static>(
 ) -> Result<Option<Made>, Broken> {
     let bases: BTreeSet<DiffId> = delivery.candidates.iter().map(|candidate| candidate.base).collect();
     // Both engines read it at the same time.
-    let (old, mut here) = tokio::join!(signature(control, candidate), delivery.shipment.older(&bases));
+    let others = others(delivery.candidates, candidate);
+    let (old, mut here) = tokio::join!(signature(control, candidate, others), delivery.shipment.older(&bases));
     let Some(old) = old? else { return Ok(None) };
     let layer = candidate.layer;
     let new = chunks(delivery.shipment.archive(), layer).await.map_err(|e| Broken::Read(e.to_string()))?;
@@ -65,10 +68,20 @@ async fn copy(control: &mut Session, candidate: &Candidate, pieces: &[Piece]) ->
     Ok(true)
 }
 
+/// What else is wanted of the same image of the host.
+fn others(candidates: &[Candidate], now: &Candidate) -> Vec<toolbox_wire::DiffId> {
+    let others = candidates.iter().filter(|other| other.image == now.image && other.base != now.base);
+    others.map(|other| wire_id(other.base)).take(MOST_LAYERS).collect()
+}
+
 /// The chunks of a layer of the host; `None` where it cannot be read.
-async fn signature(control: &mut Session, candidate: &Candidate) -> Result<Option<Vec<Chunk>>, Broken> {
+async fn signature(
+    control: &mut Session,
+    candidate: &Candidate,
+    also: Vec<toolbox_wire::DiffId>,
+) -> Result<Option<Vec<Chunk>>, Broken> {
     let (image, diff_id) = (candidate.image.clone(), wire_id(candidate.base));
-    match control.ask(&Request::Base { image, diff_id, algorithm: ALGORITHM.to_owned() }).await {
+    match control.ask(&Request::Base { image, diff_id, also, algorithm: ALGORITHM.to_owned() }).await {
         Ok(Reply::Base { chunks }) => Ok(unpack(&chunks).ok()),
         Ok(other) => Err(strange(&other)),
         Err(Broken::Refused { kind: ErrorKind::Base | ErrorKind::Engine | ErrorKind::Space, .. }) => Ok(None),
