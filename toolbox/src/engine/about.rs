@@ -34,7 +34,7 @@ impl About {
     pub fn limits(&self) -> Option<&'static str> {
         self.podman.then_some(
             "Podman: images go in one stream; health checks need systemd on the host; after a reboot containers start \
-             only with podman-restart.service; a pids_limit changed by hand is not seen",
+             only with podman-restart.service; limits that were changed by hand are seen of memory and CPUs only",
         )
     }
 }

@@ -186,10 +186,11 @@ pub(super) fn store(info: &SystemInfo) -> Store {
     if snapshotter { Store::Containerd } else { Store::Classic }
 }
 
-/// Podman reports its own default (containers.conf(5), `pids_limit`) as if somebody had asked for it.
+/// Podman reports its own defaults (containers.conf(5), `pids_limit`) as if somebody had asked for them.
 fn forget_default_limits(containers: &mut [ObservedContainer]) {
     for live in containers.iter_mut().filter_map(|container| container.live.as_mut()) {
         live.pids_limit = 0;
+        live.limits.clear();
     }
 }
 
@@ -232,6 +233,7 @@ fn live(inspected: &ContainerInspectResponse) -> Live {
         memory: host.memory.unwrap_or_default(),
         nano_cpus: host.nano_cpus.unwrap_or_default(),
         pids_limit: host.pids_limit.unwrap_or_default(),
+        limits: super::resources::limits(&host),
         networks,
         health: status(inspected).health,
         started: inspected.state.as_ref().and_then(|s| s.started_at.clone()).unwrap_or_default(),

@@ -33,6 +33,26 @@ pub(super) fn host_config(service: &Service) -> HostConfig {
     }
 }
 
+/// What of it `docker update` changes, where it is set, by the names in compose files; but for memory, CPUs and processes.
+pub(super) fn limits(host: &HostConfig) -> BTreeMap<&'static str, String> {
+    let numbers = [
+        ("mem_reservation", host.memory_reservation),
+        // -1 is also what a kernel without swap accounting makes of any.
+        ("memswap_limit", host.memory_swap.filter(|bytes| *bytes > 0)),
+        ("cpu_shares", host.cpu_shares),
+        ("cpu_period", host.cpu_period),
+        ("cpu_quota", host.cpu_quota),
+        ("cpu_rt_period", host.cpu_realtime_period),
+        ("cpu_rt_runtime", host.cpu_realtime_runtime),
+        ("blkio_config.weight", host.blkio_weight.map(i64::from)),
+    ];
+    let numbers =
+        numbers.into_iter().filter_map(|(name, number)| Some((name, number.filter(|n| *n != 0)?.to_string())));
+    let sets = [("cpuset", &host.cpuset_cpus), ("cpuset_mems", &host.cpuset_mems)];
+    let sets = sets.into_iter().filter_map(|(name, set)| Some((name, set.clone().filter(|set| !set.is_empty())?)));
+    numbers.chain(sets).collect()
+}
+
 fn blkio(blkio: &Blkio) -> HostConfig {
     let weights = blkio.weight_device.iter().map(|(path, weight)| ResourcesBlkioWeightDevice {
         path: Some(path.clone()),

@@ -60,7 +60,31 @@ fn setting_drift(service: &Service, live: &Live) -> Vec<String> {
     if differs(service.pids_limit.unwrap_or_default(), live.pids_limit) {
         what.push(format!("pids_limit is {}", live.pids_limit));
     }
+    let wanted = limits(service);
+    let other = live.limits.iter().filter(|(name, value)| match wanted.get(*name) {
+        Some(wanted) => wanted != *value,
+        // The engine sets it to twice the memory.
+        None => **name != "memswap_limit",
+    });
+    what.extend(other.map(|(name, value)| format!("{name} is {value}")));
     what
+}
+
+/// The limits beside those for memory, CPUs and processes that a service asks for, as [`Live::limits`].
+pub(super) fn limits(service: &Service) -> BTreeMap<&'static str, String> {
+    let more = &service.resources;
+    let numbers = [
+        ("mem_reservation", service.mem_reservation.and_then(|bytes| bytes.try_into().ok())),
+        ("memswap_limit", more.memswap_limit),
+        ("cpu_shares", more.cpu_shares),
+        ("cpu_period", more.cpu_period),
+        ("cpu_quota", more.cpu_quota),
+        ("cpu_rt_period", more.cpu_rt_period),
+        ("cpu_rt_runtime", more.cpu_rt_runtime),
+        ("blkio_config.weight", more.blkio.as_ref().and_then(|blkio| blkio.weight).map(i64::from)),
+    ];
+    let numbers = numbers.into_iter().filter_map(|(name, number)| Some((name, number?.to_string())));
+    numbers.chain(more.cpuset.clone().map(|set| ("cpuset", set))).collect()
 }
 
 /// No limit is 0, -1 or absent.

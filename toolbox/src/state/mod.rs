@@ -172,6 +172,8 @@ pub struct Live {
     pub nano_cpus: i64,
     /// Limit of processes; 0 or -1 is none.
     pub pids_limit: i64,
+    /// Other limits that are set, by their names in compose files; none of Podman, which has some of its own.
+    pub limits: BTreeMap<&'static str, String>,
     /// The networks that it is connected to, or its network mode alone.
     pub networks: BTreeMap<String, Place>,
     /// `None` without a health check; else `starting`, `healthy` or `unhealthy`.

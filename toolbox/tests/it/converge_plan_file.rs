@@ -84,6 +84,7 @@ fn drift_made_by_hand_is_seen_named_and_repaired() {
         (&["rm", "-f", &web], "+ create container"),
         (&["rename", &web, "mine"], "mine"),
         (&["update", "--memory", "64m", "--memory-swap", "64m", &web], "changed on the host: mem_limit is 67.1 MB"),
+        (&["update", "--cpu-shares", "512", &web], "changed on the host: cpu_shares is 512"),
         (&["update", "--restart", "always", &web], "restart"),
         (&["network", "disconnect", &network, &web], "disconnected from"),
         (&["tag", "stranger:1", &setting.image.name], &setting.image.name),

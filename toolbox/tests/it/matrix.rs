@@ -60,8 +60,10 @@ impl Life {
         // Start-first although there is a volume, so that `down --volumes` has something to remove.
         let order = "deploy: {update_config: {order: start-first}}";
         let service = web(&self.setting.image.name, 1, self.greeting).replace("deploy: {replicas: 1}", order);
+        let limits = "    mem_limit: 64m\n    mem_reservation: 32m\n    memswap_limit: 128m\n    cpu_shares: 512\n\
+                      \x20   cpuset: '0'\n    pids_limit: 100\n    cpus: 1.5\n";
         let kept = "    volumes: [\"data:/data\"]\nvolumes:\n  data:\n";
-        self.setting.project.compose(&(service + kept));
+        self.setting.project.compose(&(service + limits + kept));
     }
 
     /// Checks what the service's container was told.

@@ -156,6 +156,11 @@ impl Case {
             ["memory", n] => live.memory = n.parse().unwrap(),
             ["cpus", n] => live.nano_cpus = n.parse().unwrap(),
             ["pids", n] => live.pids_limit = n.parse().unwrap(),
+            ["limit", name, value] => {
+                let names = ["cpu_shares", "cpuset", "memswap_limit"];
+                let name = names.into_iter().find(|known| known == name).unwrap_or_else(|| panic!("no limit {name}"));
+                live.limits.insert(name, (*value).into());
+            }
             ["restart", policy] => live.restart = (*policy).into(),
             ["connect", network] => drop(live.networks.insert((*network).into(), Place::default())),
             ["disconnect", network] => drop(live.networks.remove(*network)),

@@ -263,6 +263,7 @@ fn live(project: &Project, service: &Service, behind_relay: bool) -> Live {
         memory: service.mem_limit.map_or(0, |m| m.try_into().unwrap()),
         nano_cpus: service.nano_cpus.unwrap_or_default(),
         pids_limit: service.pids_limit.unwrap_or_default(),
+        limits: super::super::drift::limits(service),
         networks: networks.chain(mode).collect(),
         ..Default::default()
     }
