@@ -28,7 +28,7 @@ wait_for_ssh() {
     local began=$SECONDS mac address seen=''
     mac=$(domain_mac)
     rm -f "$MACHINE/address"
-    while (( SECONDS - began < MACHINE_WAIT )); do
+    while true; do
         [[ $(machine_state) = running ]] || machine_ended
         for address in $(addresses "$mac"); do
             seen=$address
@@ -38,6 +38,7 @@ wait_for_ssh() {
                 return
             fi
         done
+        (( SECONDS - began < MACHINE_WAIT )) || break
         echo "waited $(( SECONDS - began ))/$MACHINE_WAIT s, $(if [[ -n $seen ]]; then echo "$seen has no SSH yet"; else echo "no address yet"; fi)"
         sleep 2
     done
