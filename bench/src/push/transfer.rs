@@ -21,8 +21,8 @@ const CHUNK: usize = 256 << 10;
 /// connection. DIRECTORY holds `key` and `known_hosts`.
 pub(crate) fn main(arguments: &[String]) -> ExitCode {
     let run = || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(transfer(arguments))
+        // As in the toolbox itself.
+        toolbox::cli::runtime()?.block_on(transfer(arguments))
     };
     match run() {
         Ok(()) => ExitCode::SUCCESS,

@@ -40,9 +40,11 @@ mod since;
 mod status;
 mod ways;
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::agent::{KeySource, harden, wipe};
 use crate::ui::{self, Ui};
@@ -75,7 +77,7 @@ pub fn main() -> ExitCode {
         ui.say(&format!("warning: this process can be traced by others of its uid: {error}"));
     }
     let terminal = ui::Terminal::save();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             ui.error(&format!("cannot start: {error}"), None);
@@ -92,6 +94,15 @@ pub fn main() -> ExitCode {
     wipe();
     terminal.restore();
     status.into()
+}
+
+/// What a deploy runs on. All connections share one thread: what is encrypted on another one than it was made on waits
+/// until that wakes, for each packet. Compression, digests and keys' passphrases have threads of their own.
+///
+/// # Errors
+/// The system has no descriptors left.
+pub fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
 }
 
 async fn carry_out(arguments: Arguments, key: Option<KeySource>, ui: Ui) -> Result<ExitStatus, Failures> {
