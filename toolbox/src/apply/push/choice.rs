@@ -12,6 +12,8 @@ use crate::state::ObservedImage;
 
 /// From here on a line is far: the server's window caps one channel.
 const FAR: Duration = Duration::from_millis(5);
+/// What a far line takes mostly, bytes per second.
+const USUAL: f64 = 12_500_000.0;
 /// Below this a stream is done before a receiver has begun, bytes.
 pub(super) const LARGE: u64 = 16 << 20;
 /// From here on it is worth a question how fast a near line is, bytes.
@@ -59,6 +61,12 @@ impl Situation {
             (true, 2..=4) => (2, 1),
             (true, _) => (1, 1),
         }
+    }
+
+    /// Bytes per second, until they are measured: little fits between here and there, so that all of it may be compressed
+    /// before anything has arrived.
+    pub(super) fn expected_rate(self) -> Option<f64> {
+        self.rate.map(|rate| rate as f64).or_else(|| self.is_far().then_some(USUAL))
     }
 
     fn is_far(self) -> bool {
@@ -127,6 +135,13 @@ mod tests {
         ] {
             assert_eq!(situation.wants_receiver(), expected, "{situation:?}");
         }
+    }
+
+    #[test]
+    fn a_far_line_is_taken_for_a_usual_one_until_it_is_measured() {
+        assert_eq!(situation(20, 50).expected_rate(), Some(USUAL));
+        assert_eq!(situation(20, 1).expected_rate(), None);
+        assert_eq!(Situation { rate: Some(1000), ..situation(20, 50) }.expected_rate(), Some(1000.0));
     }
 
     #[test]

@@ -104,7 +104,11 @@ impl Skill {
 ///
 /// Its clock stands while anybody waits for a part: then the processors are slow, and the line is not.
 #[derive(Debug, Default)]
-pub(super) struct Gauge(Mutex<Clock>);
+pub(super) struct Gauge {
+    clock: Mutex<Clock>,
+    /// Bytes per second, until there is something better.
+    expected: Option<f64>,
+}
 
 #[derive(Debug, Default)]
 struct Clock {
@@ -134,6 +138,11 @@ impl Drop for Waiting<'_> {
 }
 
 impl Gauge {
+    /// Of a line that probably takes so many bytes per second.
+    pub(super) fn expecting(expected: Option<f64>) -> Self {
+        Self { expected, ..Self::default() }
+    }
+
     /// Until the value is dropped.
     pub(super) fn waiting(&self) -> Waiting<'_> {
         self.waits_more(Instant::now());
@@ -149,7 +158,7 @@ impl Gauge {
     pub(super) fn rate(&self) -> Option<f64> {
         let clock = self.clock();
         let known = clock.time >= ENOUGH || clock.bytes >= PLENTY;
-        known.then(|| clock.bytes as f64 / clock.time.as_secs_f64().max(1e-3))
+        known.then(|| clock.bytes as f64 / clock.time.as_secs_f64().max(1e-3)).or(self.expected)
     }
 
     fn waits_more(&self, now: Instant) {
@@ -180,7 +189,7 @@ impl Gauge {
     }
 
     fn clock(&self) -> MutexGuard<'_, Clock> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -248,6 +257,15 @@ mod tests {
         gauge.waits_less(at(2000));
         gauge.took_by(at(2100), 0);
         assert_eq!(rate(&gauge), Some(1000.0));
+    }
+
+    #[test]
+    fn what_is_expected_of_a_line_holds_until_it_is_measured() {
+        let (gauge, start) = (Gauge::expecting(Some(9.0)), Instant::now());
+        drop(gauge.waiting());
+        assert_eq!(gauge.rate(), Some(9.0));
+        gauge.took_by(start + Duration::from_secs(1), 1_000_000);
+        assert!(gauge.rate().is_some_and(|rate| rate > 900_000.0), "{:?}", gauge.rate());
     }
 
     #[test]

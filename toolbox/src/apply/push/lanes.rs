@@ -39,8 +39,8 @@ struct Work {
 }
 
 impl Work {
-    fn of(fresh: mpsc::Receiver<std::io::Result<Packed>>) -> Self {
-        let (back, patched, gauge) = Default::default();
+    fn of(fresh: mpsc::Receiver<std::io::Result<Packed>>, gauge: Gauge) -> Self {
+        let (back, patched) = Default::default();
         Self { fresh: tokio::sync::Mutex::new(fresh), back, patched, gauge }
     }
 
@@ -77,6 +77,8 @@ pub(super) struct Lanes<'a, R, O> {
     pub(super) opener: &'a O,
     /// Connections, and sessions on each.
     pub(super) count: (usize, usize),
+    /// Bytes per second that the line probably takes.
+    pub(super) expected: Option<f64>,
     /// What hears of it.
     pub(super) progress: &'a Progress,
 }
@@ -88,7 +90,7 @@ impl<R: ReadAt + Send + Sync + 'static, O: Opener> Lanes<'_, R, O> {
             return Ok(0);
         }
         let (fresh, receiver) = mpsc::channel(WAITING);
-        let work = Work::of(receiver);
+        let work = Work::of(receiver, Gauge::expecting(self.expected));
         let ((), ran) = tokio::join!(self.fill(errands, fresh, &work.gauge), self.run(&work));
         ran?;
         Ok(work.patched.load(Ordering::Relaxed))

@@ -271,7 +271,8 @@ impl<E: Engine, W: Route, R: ReadAt + Send + Sync + 'static> Receiving<'_, E, W,
         progress.begin();
         let (shipment, archive, lanes) =
             (self.push.shipment, self.archive, situation.lanes(self.push.shipment.hosts()));
-        let delivery = Delivery { shipment, archive, candidates, lanes, progress, place: self.push.place };
+        let (expected, place) = (situation.expected_rate(), self.push.place);
+        let delivery = Delivery { shipment, archive, candidates, lanes, expected, progress, place };
         receiver.deliver(&delivery).await
     }
 
