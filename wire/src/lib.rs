@@ -9,6 +9,7 @@
 
 mod delta;
 mod diff_id;
+mod difference;
 mod frame;
 mod message;
 mod seeding;
@@ -17,10 +18,11 @@ pub mod tarball;
 
 pub use delta::{Delta, Literal};
 pub use diff_id::{DiffId, DiffIdError};
+pub use difference::{Difference, DifferenceError, apply};
 pub use frame::{FrameError, FrameReader, head, write_frame};
 pub use message::{
-    Codec, EngineState, Entry, ErrorKind, Held, Layer, MOST_LAYERS, MOST_PIECES, Piece, Range, Reference, Reply,
-    Request,
+    Codec, EngineState, Entry, ErrorKind, Held, Layer, MOST_LAYERS, MOST_PIECES, PatchForm, Piece, Range, Reference,
+    Reply, Request,
 };
 pub use seeding::{Key, MOST_GIVEN, MOST_WANTED, Wanted};
 pub use signature::{
@@ -28,7 +30,7 @@ pub use signature::{
 };
 
 /// The version of this protocol.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// The most bytes that the JSON of a request may have.
 pub const MOST_JSON: usize = 1 << 20;
 /// The most bytes that may follow a request.

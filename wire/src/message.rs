@@ -73,8 +73,8 @@ pub enum Request {
         /// At least one, at most [`MOST_PIECES`], any order.
         pieces: Vec<Piece>,
     },
-    /// A part of a layer as a zstd frame that was made with a part of a base as its prefix (`zstd --patch-from`);
-    /// `base` first. Where a program was built anew, this is far less than what can be copied leaves to put.
+    /// A part of a layer as what it differs from a part of a base in; `base` first. Where a program was built anew, this
+    /// is far less than what can be copied leaves to put.
     /// -> [`Reply::Stored`]
     Patch {
         /// The layer.
@@ -157,6 +157,18 @@ pub struct Reference {
     pub offset: u64,
     /// Of the part; 1 to [`MOST_REFERENCE`](crate::MOST_REFERENCE).
     pub length: u64,
+    /// How the payload refers to it.
+    pub form: PatchForm,
+}
+
+/// What the payload of a [`Request::Patch`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PatchForm {
+    /// One zstd frame of the part, made with that part of the base as its prefix (`zstd --patch-from`).
+    Prefix,
+    /// One zstd frame of a [`Difference`](crate::Difference), which is no longer than the part, from that part of the base.
+    Difference,
 }
 
 /// How a payload is packed.

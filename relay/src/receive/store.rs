@@ -8,7 +8,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 
 use toolbox_wire::{
-    Codec, DiffId, ErrorKind, Held, Layer, MOST_LAYERS, MOST_PIECES, MOST_RAW, MOST_REFERENCE, Piece, Reference, Reply,
+    Codec, DiffId, ErrorKind, Held, Layer, MOST_LAYERS, MOST_PIECES, MOST_RAW, MOST_REFERENCE, PatchForm, Piece,
+    Reference, Reply, apply,
 };
 use zstd::bulk::Decompressor;
 use zstd::zstd_safe::DCtx;
@@ -48,7 +49,7 @@ impl Unpacker {
         bytes.filter(|bytes| bytes.len() == length).ok_or_else(|| wrong(length))
     }
 
-    /// The bytes of a part that was packed with a part of a base as its prefix.
+    /// The bytes of a part that differs from a part of a base.
     pub(super) fn patch(
         &mut self,
         spool: &Spool,
@@ -56,16 +57,24 @@ impl Unpacker {
         payload: &[u8],
         length: u64,
     ) -> Result<&[u8], Fault> {
-        let Self { bytes, reference: prefix, .. } = self;
+        let Self { bytes, reference: old, .. } = self;
         let length = within(length, MOST_RAW)?;
-        prefix.resize(within(reference.length, MOST_REFERENCE)?, 0);
+        old.resize(within(reference.length, MOST_REFERENCE)?, 0);
         let base = base_file(spool, reference.base)?;
         check(base.metadata()?.len(), reference.offset, reference.length)?;
-        base.read_exact_at(prefix, reference.offset)?;
+        base.read_exact_at(old, reference.offset)?;
         bytes.resize(length, 0);
         let mut zstd = DCtx::create();
-        let unpacked = zstd.ref_prefix(prefix).and_then(|_| zstd.decompress(&mut bytes[..], payload));
-        if unpacked == Ok(length) { Ok(bytes) } else { Err(wrong(length)) }
+        if reference.form == PatchForm::Prefix {
+            zstd.ref_prefix(old).map_err(|_| wrong(length))?;
+        }
+        let unpacked = zstd.decompress(&mut bytes[..], payload).map_err(|_| wrong(length))?;
+        if reference.form == PatchForm::Difference {
+            *bytes = apply(old, &bytes[..unpacked], length).map_err(|_| wrong(length))?;
+        } else if unpacked != length {
+            return Err(wrong(length));
+        }
+        Ok(bytes)
     }
 }
 

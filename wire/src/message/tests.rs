@@ -19,9 +19,9 @@ fn requests_have_this_form() {
     let put = Request::Put { diff_id: ID, size: 9, offset: 1, length: 2, codec: Codec::Zstd, payload: 3 };
     let text = json!({ "diff_id": id, "size": 9, "offset": 1, "length": 2, "codec": "zstd", "payload": 3 });
     round(&put, json!({ "put": text }));
-    let reference = Reference { base: ID, offset: 4, length: 5 };
+    let reference = Reference { base: ID, offset: 4, length: 5, form: PatchForm::Difference };
     let patch = Request::Patch { diff_id: ID, size: 9, offset: 1, length: 2, reference, payload: 3 };
-    let text = json!({ "base": id, "offset": 4, "length": 5 });
+    let text = json!({ "base": id, "offset": 4, "length": 5, "form": "difference" });
     let text = json!({ "diff_id": id, "size": 9, "offset": 1, "length": 2, "reference": text, "payload": 3 });
     round(&patch, json!({ "patch": text }));
     assert_eq!((patch.payload(), put.payload()), (3, 3));

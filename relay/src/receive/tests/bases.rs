@@ -5,7 +5,10 @@ use std::io::Write as _;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tar::{Builder, EntryType, Header};
-use toolbox_wire::{ALGORITHM, Codec, Delta, ErrorKind, MOST_LAYERS, MOST_REFERENCE, Reference, Reply, chunks, unpack};
+use toolbox_wire::{
+    ALGORITHM, Codec, Delta, Difference, ErrorKind, MOST_LAYERS, MOST_REFERENCE, PatchForm, Reference, Reply, chunks,
+    unpack,
+};
 use zstd::zstd_safe::{CCtx, CParameter, compress_bound};
 
 use super::engine::Manner;
@@ -113,8 +116,11 @@ fn the_engine_is_asked_once_for_several_layers_of_an_image() {
     }
 }
 
+/// From the first byte to the one behind the last.
+type Span = (usize, usize);
+
 /// A part packed with a part of the old layer as its prefix.
-fn patch(new: &[u8], (from, to): (usize, usize), old: &[u8], (offset, end): (usize, usize)) -> Frame {
+fn patch(new: &[u8], (from, to): Span, old: &[u8], (offset, end): Span) -> Frame {
     let mut zstd = CCtx::create();
     // The window must reach back over part and prefix.
     zstd.set_parameter(CParameter::WindowLog(24)).unwrap();
@@ -122,7 +128,18 @@ fn patch(new: &[u8], (from, to): (usize, usize), old: &[u8], (offset, end): (usi
     zstd.ref_prefix(&old[offset..end]).unwrap();
     let mut payload = Vec::with_capacity(compress_bound(to - from));
     zstd.compress2(&mut payload, &new[from..to]).unwrap();
-    let reference = Reference { base: id(old), offset: offset as u64, length: (end - offset) as u64 };
+    patched(new, (from, to), old, (offset, end), PatchForm::Prefix, payload)
+}
+
+/// A part as its difference from a part of the old layer.
+fn difference(new: &[u8], (from, to): Span, old: &[u8], (offset, end): Span) -> Frame {
+    let made = Difference::between(&old[offset..end], &new[from..to], from - offset);
+    let payload = zstd::bulk::compress(&made.bytes, 3).unwrap();
+    patched(new, (from, to), old, (offset, end), PatchForm::Difference, payload)
+}
+
+fn patched(new: &[u8], (from, to): Span, old: &[u8], (offset, end): Span, form: PatchForm, payload: Vec<u8>) -> Frame {
+    let reference = Reference { base: id(old), offset: offset as u64, length: (end - offset) as u64, form };
     let (diff_id, size, offset, length) = (id(new), new.len() as u64, from as u64, (to - from) as u64);
     (Request::Patch { diff_id, size, offset, length, reference, payload: payload.len() as u64 }, payload)
 }
@@ -134,7 +151,7 @@ fn a_part_may_refer_to_a_part_of_a_base() {
     new.iter_mut().step_by(5000).for_each(|byte| *byte ^= 1);
     let host = Host::new();
     let parts =
-        [patch(&new, (0, 200_000), &old, (0, 250_000)), patch(&new, (200_000, 300_000), &old, (150_000, 300_000))];
+        [patch(&new, (0, 200_000), &old, (0, 250_000)), difference(&new, (200_000, 300_000), &old, (150_000, 300_000))];
     assert!(parts.iter().all(|(_, payload)| payload.len() < 2000), "it is a difference");
     assert_eq!(refused(host.ask_one(parts[0].clone())).0, ErrorKind::Base);
     std::fs::write(host.path(&old, "base"), &old).unwrap();
@@ -147,19 +164,24 @@ fn a_part_may_refer_to_a_part_of_a_base() {
 fn a_part_that_refers_beyond_its_base_or_to_other_bytes_is_not_noted() {
     let (old, host) = (noise(1, 100_000), Host::new());
     std::fs::write(host.path(&old, "base"), &old).unwrap();
-    let lie = |offset, length| {
+    let lie = |make: fn(&[u8], Span, &[u8], Span) -> Frame, offset, length| {
         // zstd does not refer to what overlaps its input in memory.
-        let (mut request, payload) = patch(&old.clone(), (0, 100_000), &old, (0, 100_000));
+        let (mut request, payload) = make(&old.clone(), (0, 100_000), &old, (0, 100_000));
         assert!(payload.len() < 1000, "it is a difference");
         if let Request::Patch { reference, .. } = &mut request {
             (reference.offset, reference.length) = (offset, length);
         }
         refused(host.ask_one((request, payload))).0
     };
-    for (offset, length) in [(1, 100_000), (u64::MAX, 10), (0, u64::MAX), (0, 0), (0, MOST_REFERENCE as u64 + 1)] {
-        assert_eq!(lie(offset, length), ErrorKind::Protocol, "{offset} {length}");
+    for make in [patch, difference] {
+        for (offset, length) in [(1, 100_000), (u64::MAX, 10), (0, u64::MAX), (0, 0), (0, MOST_REFERENCE as u64 + 1)] {
+            assert_eq!(lie(make, offset, length), ErrorKind::Protocol, "{offset} {length}");
+        }
+        assert_eq!(lie(make, 0, 10), ErrorKind::Chunk);
     }
-    assert_eq!(lie(0, 10), ErrorKind::Chunk);
+    let bomb =
+        patched(&old, (0, 1000), &old, (0, 1000), PatchForm::Difference, zstd::bulk::compress(&[0; 9999], 1).unwrap());
+    assert_eq!(refused(host.ask_one(bomb)).0, ErrorKind::Chunk);
     assert_eq!(host.held(&old), []);
 }
 

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::time::{Duration, SystemTime};
 
-use toolbox_wire::{Codec, Reference, Reply};
+use toolbox_wire::{Codec, PatchForm, Reference, Reply};
 
 use super::super::sweep::sweep;
 use super::*;
@@ -35,7 +35,7 @@ fn parts_that_come_after_the_load_leave_nothing() {
     let mut slow = host.session("slow");
     slow.answer(&bytes(&[put(&layer, (0, 10), Codec::Raw)])[..]).unwrap();
     host.ask("fast", &[whole(&layer), load(&[&layer])]);
-    let reference = Reference { base, offset: 0, length: 10 };
+    let reference = Reference { base, offset: 0, length: 10, form: PatchForm::Prefix };
     let late = Request::Patch { diff_id: id(&layer), size: 5000, offset: 20, length: 10, reference, payload: 3 };
     let late = [put(&layer, (10, 20), Codec::Raw), (late, b"xyz".to_vec())];
     slow.answer(&bytes(&[load(&[&layer])])[..]).unwrap();

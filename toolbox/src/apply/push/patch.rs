@@ -2,18 +2,20 @@
 //!
 //! Contract: a part refers to a stretch of the older layer around the place where it was, so that what a patch takes to
 //! make, here and on the host, does not grow with the layer: 4 MiB of the older layer, the part, its frame, and 11 MB of
-//! zstd's tables. A program that was linked anew has an address changed every few hundred bytes: nothing of it can be
-//! copied, and nearly all of it is in the stretch.
+//! zstd's tables or 4 MiB of an index. A program that was linked anew has an address changed every few bytes: nothing of
+//! it can be copied, and all of it is in the stretch, with corrections (a [`Difference`]). Of what is text, zstd finds
+//! more with the stretch as its prefix.
 
 use std::collections::BTreeMap;
 use std::io;
 
-use toolbox_wire::{MOST_REFERENCE, Piece, Range, Reference};
+use toolbox_wire::{Difference, MOST_REFERENCE, PatchForm, Piece, Range, Reference};
 use zstd::zstd_safe::{CCtx, CParameter, compress_bound, get_error_name};
 
 use crate::image::{ArchivedLayer, DiffId};
 
 use super::super::source::OlderLayer;
+use super::frame::Press;
 use super::shipment::{PART, Part, parts};
 use super::wire_id;
 
@@ -25,6 +27,12 @@ const _: () = assert!(PART + 2 * MARGIN <= MOST_REFERENCE as u64, "a host takes 
 const NEAR: u64 = 8 << 20;
 /// Below this a part is sent as it is, bytes.
 const WORTH_A_PATCH: u64 = 4096;
+/// A difference with more than this part of its bytes fresh is one of text, or no good one.
+const OWN: usize = 64;
+/// The older layer must have this part of what is lacking, at least.
+const ALIKE: usize = 4;
+/// Differences are short, so that little time brings a tenth.
+const HARD: i32 = 16;
 /// More finds little more, and takes several times as long.
 const LEVEL: i32 = 9;
 /// Half of the places of a stretch; for all of them the tables would take 21 MB, and spare a tenth of the frame.
@@ -94,7 +102,8 @@ impl Resemblance {
         let lacking: u64 = parts.iter().map(|part| part.length).sum();
         let span = Part { length: last.offset + last.length - first.offset, ..*first };
         let (offset, length) = stretch(&self.pieces, &span, self.older.size());
-        let reference = Reference { base: wire_id(self.older.diff_id()), offset, length };
+        let base = wire_id(self.older.diff_id());
+        let reference = Reference { base, offset, length, form: PatchForm::Difference };
         let pays = lacking >= WORTH_A_PATCH && length > 0;
         pays.then(|| Patch { span, reference, older: self.older.clone() })
     }
@@ -106,15 +115,30 @@ impl Patch {
         self.older.diff_id()
     }
 
-    /// The frame that makes these bytes, those of the span, out of the older layer.
-    pub(super) fn make(&self, raw: &[u8]) -> io::Result<Vec<u8>> {
-        let prefix = self.older.read(self.reference.offset, self.reference.length)?;
-        frame(raw, &prefix)
+    /// The frame that makes these bytes, those of the span, of which the host lacks so many, out of the older layer; none
+    /// where that has nothing like them. Of what has much of its own two forms are made, and the smaller one counts.
+    pub(super) fn make(&self, raw: &[u8], lacking: usize, press: &Press) -> io::Result<Option<(PatchForm, Vec<u8>)>> {
+        let old = self.older.read(self.reference.offset, self.reference.length)?;
+        let difference = Difference::between(&old, raw, usize::try_from(MARGIN).unwrap_or(0));
+        if difference.fresh > lacking - lacking / ALIKE || difference.bytes.len() > raw.len() {
+            return Ok(None);
+        }
+        let has_own = difference.fresh > raw.len() / OWN;
+        let frame = press.zstd(&difference.bytes, HARD)?;
+        drop(difference);
+        if !has_own {
+            return Ok(Some((PatchForm::Difference, frame)));
+        }
+        let prefixed = prefixed(raw, &old)?;
+        Ok(Some(match frame.len() < prefixed.len() {
+            true => (PatchForm::Difference, frame),
+            false => (PatchForm::Prefix, prefixed),
+        }))
     }
 }
 
 /// A zstd frame of these bytes with others as its prefix (`zstd --patch-from`).
-fn frame(raw: &[u8], prefix: &[u8]) -> io::Result<Vec<u8>> {
+fn prefixed(raw: &[u8], prefix: &[u8]) -> io::Result<Vec<u8>> {
     let failed = |code| io::Error::other(get_error_name(code));
     let window = usize::BITS - (raw.len() + prefix.len()).leading_zeros();
     let mut zstd = CCtx::create();

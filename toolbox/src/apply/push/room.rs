@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use toolbox_wire::PatchForm;
 
 /// A place takes this at least, bytes: so that there are not too many of them.
 const LEAST: usize = 4096;
@@ -34,8 +35,8 @@ struct State<K> {
 
 /// What is made of an errand.
 pub(super) struct Made {
-    /// One frame that is a patch; else a frame for each part.
-    pub(super) is_patch: bool,
+    /// Where it is one frame, a patch, its form; else there is a frame for each part.
+    pub(super) patch: Option<PatchForm>,
     /// The frames.
     pub(super) frames: Vec<Bytes>,
 }
@@ -164,9 +165,9 @@ impl Claim {
             then();
             Ok::<_, io::Error>(made)
         };
-        let Made { is_patch, frames } = self.place.made.get_or_try_init(|| make).await?;
+        let Made { patch, frames } = self.place.made.get_or_try_init(|| make).await?;
         let lent = |bytes: &Bytes| Bytes::from_owner(Lent { bytes: bytes.clone(), _claim: self.clone() });
-        Ok(Made { is_patch: *is_patch, frames: frames.iter().map(lent).collect() })
+        Ok(Made { patch: *patch, frames: frames.iter().map(lent).collect() })
     }
 }
 
@@ -220,7 +221,7 @@ mod tests {
         let claim = room.claim(share, number, PART).await.unwrap();
         let making = async {
             tokio::task::yield_now().await;
-            Ok(Made { is_patch: false, frames: vec![count.bytes(length)] })
+            Ok(Made { patch: None, frames: vec![count.bytes(length)] })
         };
         claim.made(making, || room.keep(&claim)).await.unwrap().frames.remove(0)
     }

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
-use toolbox_wire::Reference;
+use toolbox_wire::{PatchForm, Reference};
 
 use crate::image::{Archive, ArchivedLayer, DiffId, ReadAt};
 
@@ -41,6 +41,8 @@ const MOST_THREADS: usize = 4;
 const MOST_PATCHES: usize = 2;
 /// A patch must be smaller by this part of what it replaces: it costs the host a reading of the older layer.
 const CLEARLY: usize = 4;
+/// Hardly anything is smaller than this part by itself.
+const SURELY: usize = 32;
 /// Below this the level is of no weight for the time, bytes of all layers.
 const SMALL: u64 = 8 << 20;
 
@@ -233,15 +235,15 @@ impl<R: ReadAt + Send + Sync + 'static> Shipment<R> {
 
     async fn make(&self, errand: &Errand, form: Form, line: Option<f64>) -> io::Result<Made> {
         if let Some(patch) = &errand.patch
-            && let Some(frame) = self.make_patch(patch.clone(), errand.parts.clone()).await?
+            && let Some((form, frame)) = self.make_patch(patch.clone(), errand.parts.clone()).await?
         {
-            return Ok(Made { is_patch: true, frames: vec![frame] });
+            return Ok(Made { patch: Some(form), frames: vec![frame] });
         }
         let mut frames = Vec::new();
         for part in &errand.parts {
             frames.push(self.compress(*part, form, self.level(form, line)).await?);
         }
-        Ok(Made { is_patch: false, frames })
+        Ok(Made { patch: None, frames })
     }
 
     fn keep(&self, claim: &Claim) {
@@ -279,7 +281,7 @@ impl<R: ReadAt + Send + Sync + 'static> Shipment<R> {
     }
 
     /// Nothing, where that is not clearly less than the parts by themselves.
-    async fn make_patch(&self, patch: Patch, parts: Vec<Part>) -> io::Result<Option<Bytes>> {
+    async fn make_patch(&self, patch: Patch, parts: Vec<Part>) -> io::Result<Option<(PatchForm, Bytes)>> {
         #[cfg(test)]
         self.compressed.fetch_add(1, Ordering::Relaxed);
         let permit = Arc::clone(&self.patching).acquire_owned().await.map_err(io::Error::other)?;
@@ -287,14 +289,19 @@ impl<R: ReadAt + Send + Sync + 'static> Shipment<R> {
         let making = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let raw = read(&archive, patch.span)?;
-            let made = patch.make(&raw)?;
+            let lacking: u64 = parts.iter().map(|part| part.length).sum();
+            let lacking = usize::try_from(lacking).unwrap_or(usize::MAX);
+            let Some((form, made)) = patch.make(&raw, lacking, &press)? else { return Ok(None) };
+            if made.len() < lacking / SURELY {
+                return Ok(Some((form, made.into())));
+            }
             let plain = parts.iter().map(|part| {
                 let from = usize::try_from(part.offset - patch.span.offset).unwrap_or(0);
                 let own = &raw[from..][..usize::try_from(part.length).unwrap_or(0)];
                 press.zstd(own, Form::Zstd.usual()).map(|frame| frame.len())
             });
             let plain = plain.sum::<io::Result<usize>>()?;
-            Ok((made.len() < plain - plain / CLEARLY).then(|| made.into()))
+            Ok((made.len() < plain - plain / CLEARLY).then(|| (form, made.into())))
         });
         making.await.map_err(io::Error::other)?
     }
@@ -302,10 +309,11 @@ impl<R: ReadAt + Send + Sync + 'static> Shipment<R> {
 
 impl Errand {
     /// What was made of it, as it is sent.
-    fn packed(self, Made { is_patch, frames }: Made) -> Vec<Packed> {
+    fn packed(self, Made { patch, frames }: Made) -> Vec<Packed> {
         let lacking = self.length();
-        match self.patch.filter(|_| is_patch) {
-            Some(Patch { span: part, reference, .. }) => {
+        match self.patch.zip(patch) {
+            Some((Patch { span: part, reference, .. }, form)) => {
+                let reference = Reference { form, ..reference };
                 let packed = |bytes| Packed { part, reference: Some(reference), lacking, bytes };
                 frames.into_iter().map(packed).collect()
             }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use toolbox_wire::{Codec, EngineState, Entry, ErrorKind, FrameReader, Held, Reply, Request, VERSION};
+use toolbox_wire::{Codec, EngineState, Entry, ErrorKind, FrameReader, Held, PatchForm, Reply, Request, VERSION};
 
 use crate::image::{DiffId, Digest};
 
@@ -156,7 +156,8 @@ fn at_once(state: &mut State, request: Request, payload: &[u8]) -> Reply {
         Request::Sweep { .. } => Reply::Swept { left: 0, files: state.parts.len() as u64 },
         Request::Patch { diff_id, size, offset, length, reference, .. } => {
             let base = &state.bases[&ours(reference.base)];
-            match patched(&base[reference.offset as usize..][..reference.length as usize], payload, length) {
+            let old = &base[reference.offset as usize..][..reference.length as usize];
+            match patched(old, reference.form, payload, length as usize) {
                 Some(raw) => {
                     store(state, diff_id, size, offset, &raw);
                     Reply::Stored { diff_id, offset, length }
@@ -168,13 +169,18 @@ fn at_once(state: &mut State, request: Request, payload: &[u8]) -> Reply {
     }
 }
 
-/// What a frame is with this as its prefix, if it has so many bytes.
-fn patched(prefix: &[u8], frame: &[u8], length: u64) -> Option<Vec<u8>> {
+/// What a frame makes out of older bytes, if it has so many bytes.
+fn patched(old: &[u8], form: PatchForm, frame: &[u8], length: usize) -> Option<Vec<u8>> {
     let mut zstd = zstd::zstd_safe::DCtx::create();
-    zstd.ref_prefix(prefix).ok()?;
-    let mut raw = Vec::with_capacity(length as usize);
+    if form == PatchForm::Prefix {
+        zstd.ref_prefix(old).ok()?;
+    }
+    let mut raw = Vec::with_capacity(length);
     zstd.decompress(&mut raw, frame).ok()?;
-    (raw.len() as u64 == length).then_some(raw)
+    match form {
+        PatchForm::Prefix => (raw.len() == length).then_some(raw),
+        PatchForm::Difference => toolbox_wire::apply(old, &raw, length).ok(),
+    }
 }
 
 fn engine(state: &State) -> EngineState {

@@ -83,6 +83,21 @@ async fn a_program_that_was_linked_anew_costs_what_has_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn addresses_that_have_all_moved_alike_cost_next_to_nothing() {
+    let old = program(4 << 20);
+    let mut new = old.clone();
+    new.chunks_exact_mut(40).for_each(|code| {
+        let (address, _) = code.split_first_chunk_mut::<4>().unwrap();
+        *address = (u32::from_le_bytes(*address).wrapping_add(0x0100_1040)).to_le_bytes();
+    });
+    let update = Update::new(old, new, 1).await;
+    update.world.push().await.unwrap();
+    update.world.is_whole();
+    let (sent, whole) = (update.world.engine.host.payload(), update.whole());
+    assert!(sent * 100 < whole, "{sent} of {whole}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_insertion_costs_no_more_than_a_patch_of_its_surroundings() {
     let old = program(4 << 20);
     let mut new = old.clone();
