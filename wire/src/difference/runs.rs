@@ -6,6 +6,11 @@ use super::index::{Index, LOOKED_UP};
 const EQUAL: usize = 16;
 /// Another place must have so many more equal bytes than the one at which the run is now.
 const BETTER: usize = 8;
+/// Bytes between two places are looked at so many times as there are new ones, all in all; from then on a place tells of
+/// few before it. In what repeats itself each place would tell of all.
+const LOOKS: usize = 16;
+/// So few.
+const BACK: usize = 4096;
 
 /// Bytes that are taken over, perhaps corrected, then fresh ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,12 +32,14 @@ struct Anchor {
 pub(super) fn find(index: &Index, old: &[u8], new: &[u8], place: usize) -> Vec<Run> {
     let mut here = Anchor { new: 0, old: place.min(old.len()) };
     let mut runs = vec![Run { taken: 0, fresh: 0, moves: here.old.cast_signed() }];
-    let mut searched = 0;
+    let (mut searched, mut looked) = (0, 0);
     loop {
         let next = next_anchor(index, old, new, here, searched);
         let gap = &new[here.new..next.map_or(new.len(), |next| next.new)];
         let before = next.map_or(&old[..0], |next| &old[..next.old]);
-        let (taken, back) = share(gap, &old[here.old..], before);
+        let most = if looked < LOOKS * new.len() { gap.len() } else { BACK };
+        looked += gap.len();
+        let (taken, back) = share(gap, &old[here.old..], &before[before.len().saturating_sub(most)..]);
         let (fresh, end) = (gap.len() - taken - back, here.old + taken);
         let Some(next) = next else {
             runs.push(Run { taken, fresh, moves: 0 });
@@ -79,7 +86,7 @@ fn share(gap: &[u8], behind: &[u8], before: &[u8]) -> (usize, usize) {
     for (number, byte) in gap[from..ahead].iter().enumerate() {
         let (one, other) = (behind[from + number], before[before.len() - back + number]);
         sum += i64::from(one == *byte) - i64::from(other == *byte);
-        if sum > best {
+        if sum >= best {
             (best, keep) = (sum, number + 1);
         }
     }

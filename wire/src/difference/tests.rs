@@ -59,6 +59,17 @@ fn bytes_without_anything_in_common_are_fresh() {
     }
 }
 
+/// All places are alike here, so that each might be looked at for each byte.
+#[test]
+fn repetitions_with_noise_are_soon_done() {
+    let old: Vec<u8> = (0..1 << 20).map(|number| (number % 3) as u8).collect();
+    let mut new = old[1..1 << 19].to_vec();
+    let places = noise(8, new.len() / 40);
+    new.chunks_exact_mut(40).zip(places).for_each(|(some, place)| some[usize::from(place) % 40] ^= 0x55);
+    let difference = there_and_back(&old, &new, 1 << 18);
+    assert!(difference.fresh < 100, "{}", difference.fresh);
+}
+
 #[test]
 fn the_end_is_corrected_too() {
     let old = noise(6, 1_003);
