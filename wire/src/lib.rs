@@ -11,7 +11,10 @@ mod delta;
 mod diff_id;
 mod difference;
 mod frame;
+mod leb128;
 mod message;
+#[cfg(test)]
+mod noise;
 mod seeding;
 mod signature;
 pub mod tarball;

@@ -9,6 +9,8 @@ use fastcdc::v2020::FastCDC;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
+use crate::leb128;
+
 /// Names what is below: both ends must cut and sign alike.
 pub const ALGORITHM: &str = "fastcdc2020-2048-8192-65536-sha256/64";
 /// The shortest chunk, but for the last, bytes.
@@ -22,6 +24,8 @@ pub const LARGEST_CHUNK: usize = 65_536;
 const BUFFER: usize = 16 * LARGEST_CHUNK;
 /// Bytes of a chunk's digest.
 const DIGEST: usize = 8;
+/// The most bytes of a packed length: no length is longer.
+const LENGTH: u32 = 3;
 /// Bytes of one packed text before base64.
 const PACKED: usize = 96 * 1024;
 
@@ -97,7 +101,7 @@ pub fn pack(chunks: &[Chunk]) -> Vec<String> {
     let mut texts = Vec::new();
     let mut bytes = Vec::new();
     for chunk in chunks {
-        put_number(&mut bytes, chunk.length);
+        leb128::put(&mut bytes, chunk.length.into());
         bytes.extend_from_slice(&chunk.digest);
         if bytes.len() >= PACKED {
             texts.push(Base64::encode_string(&std::mem::take(&mut bytes)));
@@ -126,31 +130,10 @@ pub fn unpack(texts: &[String]) -> Result<Vec<Chunk>, PackedError> {
 }
 
 fn take_chunk(rest: &mut &[u8]) -> Option<Chunk> {
-    let length = take_number(rest)?;
+    let length = u32::try_from(leb128::take(rest, LENGTH)?).ok()?;
     let digest = rest.split_off(..DIGEST)?.first_chunk()?;
     let in_bounds = (1..=LARGEST_CHUNK as u32).contains(&length);
     in_bounds.then_some(Chunk { length, digest: *digest })
-}
-
-fn put_number(bytes: &mut Vec<u8>, mut number: u32) {
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-}
-
-/// At most three bytes: no length is longer.
-fn take_number(rest: &mut &[u8]) -> Option<u32> {
-    let mut number = 0;
-    for place in 0..3 {
-        let byte = *rest.split_off_first()?;
-        number |= u32::from(byte & 0x7f) << (7 * place);
-        if byte < 0x80 {
-            return Some(number);
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -159,16 +142,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    /// Bytes that look random, the same every time.
-    fn noise(seed: u64, length: usize) -> Vec<u8> {
-        let mut state = seed.wrapping_mul(2).wrapping_add(1);
-        let mut step = || {
-            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-            (state >> 56) as u8
-        };
-        (0..length).map(|_| step()).collect()
-    }
+    use crate::noise::noise;
 
     fn lengths(chunks: &[Chunk]) -> usize {
         chunks.iter().map(|chunk| chunk.length as usize).sum()

@@ -3,7 +3,7 @@
 /// Bytes that are looked up.
 pub(super) const LOOKED_UP: usize = 12;
 /// Of so many places one is in the index. What is common over `LOOKED_UP + STEP - 1` bytes is found.
-pub(super) const STEP: usize = 4;
+const STEP: usize = 4;
 /// More entries than this are not made: 4 MiB of memory, for a stretch of 4 MiB.
 const MOST_BITS: u32 = 20;
 

@@ -1,24 +1,20 @@
-//! Numbers of any size in as few bytes as they need.
+//! The numbers of a difference.
 
 use super::DifferenceError;
 use super::runs::Run;
+use crate::leb128;
+
+/// The most bytes of a number.
+const LONGEST: u32 = u64::BITS.div_ceil(7);
 
 /// LEB128, unsigned.
 pub(super) fn put(bytes: &mut Vec<u8>, number: usize) {
-    put_u64(bytes, number as u64);
+    leb128::put(bytes, number as u64);
 }
 
 /// Zigzag, so that small numbers of either sign are short.
 pub(super) fn put_signed(bytes: &mut Vec<u8>, number: i64) {
-    put_u64(bytes, ((number << 1) ^ (number >> 63)).cast_unsigned());
-}
-
-fn put_u64(bytes: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
+    leb128::put(bytes, ((number << 1) ^ (number >> 63)).cast_unsigned());
 }
 
 /// Numbers, then bytes.
@@ -56,19 +52,6 @@ impl<'a> Numbers<'a> {
     }
 
     fn next_u64(&mut self) -> Result<u64, DifferenceError> {
-        let mut number = 0;
-        for shift in (0..u64::BITS).step_by(7) {
-            let (byte, rest) = self.0.split_first().ok_or(DifferenceError)?;
-            self.0 = rest;
-            let bits = u64::from(byte & 0x7f);
-            if bits << shift >> shift != bits {
-                return Err(DifferenceError);
-            }
-            number |= bits << shift;
-            if byte & 0x80 == 0 {
-                return Ok(number);
-            }
-        }
-        Err(DifferenceError)
+        leb128::take(&mut self.0, LONGEST).ok_or(DifferenceError)
     }
 }

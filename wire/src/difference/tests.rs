@@ -2,15 +2,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(2).wrapping_add(1);
-    let mut next = || {
-        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-        (state >> 33) as u8
-    };
-    (0..length).map(|_| next()).collect()
-}
+use crate::noise::noise;
 
 /// Every `step` bytes an address, all of which are moved by the same.
 fn moved(old: &[u8], step: usize, by: i32) -> Vec<u8> {

@@ -235,7 +235,7 @@ impl<R: ReadAt + Send + Sync + 'static> Shipment<R> {
 
     async fn make(&self, errand: &Errand, form: Form, line: Option<f64>) -> io::Result<Made> {
         if let Some(patch) = &errand.patch
-            && let Some((form, frame)) = self.make_patch(patch.clone(), errand.parts.clone()).await?
+            && let Some((form, frame)) = self.make_patch(patch.clone(), errand.clone()).await?
         {
             return Ok(Made { patch: Some(form), frames: vec![frame] });
         }
@@ -281,7 +281,7 @@ impl<R: ReadAt + Send + Sync + 'static> Shipment<R> {
     }
 
     /// Nothing, where that is not clearly less than the parts by themselves.
-    async fn make_patch(&self, patch: Patch, parts: Vec<Part>) -> io::Result<Option<(PatchForm, Bytes)>> {
+    async fn make_patch(&self, patch: Patch, errand: Errand) -> io::Result<Option<(PatchForm, Bytes)>> {
         #[cfg(test)]
         self.compressed.fetch_add(1, Ordering::Relaxed);
         let permit = Arc::clone(&self.patching).acquire_owned().await.map_err(io::Error::other)?;
@@ -289,13 +289,12 @@ impl<R: ReadAt + Send + Sync + 'static> Shipment<R> {
         let making = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let raw = read(&archive, patch.span)?;
-            let lacking: u64 = parts.iter().map(|part| part.length).sum();
-            let lacking = usize::try_from(lacking).unwrap_or(usize::MAX);
+            let lacking = usize::try_from(errand.length()).unwrap_or(usize::MAX);
             let Some((form, made)) = patch.make(&raw, lacking, &press)? else { return Ok(None) };
             if made.len() < lacking / SURELY {
                 return Ok(Some((form, made.into())));
             }
-            let plain = parts.iter().map(|part| {
+            let plain = errand.parts.iter().map(|part| {
                 let from = usize::try_from(part.offset - patch.span.offset).unwrap_or(0);
                 let own = &raw[from..][..usize::try_from(part.length).unwrap_or(0)];
                 press.zstd(own, Form::Zstd.usual()).map(|frame| frame.len())
