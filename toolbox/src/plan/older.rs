@@ -7,7 +7,7 @@ use crate::image::{DiffId, Reference};
 use crate::state::ObservedImage;
 
 /// Layers below this are sent as they are, bytes.
-const WORTH_A_DELTA: u64 = 4 << 20;
+const WORTH_A_DELTA: u64 = 1 << 20;
 /// The engine has to read the whole old image for a delta: a layer must be this part of its image at least.
 const PART_OF_IMAGE: u64 = 16;
 

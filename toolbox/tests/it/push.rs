@@ -183,6 +183,7 @@ fn layer_that_changed_a_little_costs_little() {
     let Some(setting) = Setting::new("push-delta") else {
         return;
     };
+    let _line = Line::lay_long(&setting.machine, &setting.project);
     let mut content = noise(20 << 20);
     setting.saves(&content);
     setting.push().exits(0);
@@ -229,6 +230,7 @@ fn program_that_was_linked_anew_costs_little_where_the_image_before_is_still_her
     let Some(setting) = Setting::new("push-patch") else {
         return;
     };
+    let _line = Line::lay_long(&setting.machine, &setting.project);
     let mut rebuilt = Rebuilt { local: Engine::at(Path::new("/var/run/docker.sock")), ids: Vec::new() };
     let old = noise(24 << 20);
     rebuilt.load(&setting.image, &old);

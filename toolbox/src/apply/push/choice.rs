@@ -2,13 +2,16 @@
 //!
 //! Contract: pure. A receiver costs a container and a second writing of what is sent; it is worth that where one channel
 //! cannot fill the line, where so much time passes that a cut would be a pity, where the engine reads nothing better than
-//! gzip, where hosts pass it on to each other, where there is something to go on from, and where a host can make a layer out of one it has.
+//! gzip and there is much, where hosts pass it on to each other, where there is something to go on from, and where a host
+//! can make a layer out of one that it has in less time than the layer takes.
 
 use std::time::Duration;
 
 use crate::image::{ArchivedImage, ArchivedLayer, DiffId, Reference};
 use crate::plan::{Older, older};
 use crate::state::ObservedImage;
+
+use super::shipment::part_of;
 
 /// From here on a line is far: the server's window caps one channel.
 const FAR: Duration = Duration::from_millis(5);
@@ -18,8 +21,20 @@ const USUAL: f64 = 12_500_000.0;
 pub(super) const LARGE: u64 = 16 << 20;
 /// From here on it is worth a question how fast a near line is, bytes.
 const WORTH_ASKING: u64 = 64 << 20;
+/// From here on gzip takes longer than a receiver that reads zstd takes to begin, bytes.
+const MUCH_GZIP: u64 = 64 << 20;
 /// A stream of so many seconds is one that should not begin anew.
 const LONG: u64 = 20;
+/// What a line carries of a byte of a layer.
+const COMPRESSED: f64 = 0.4;
+/// What a line of which nothing is known is taken for when that decides whether to compare, bytes per second: one loss in
+/// a hundred packets brings a connection of 100 Mbit/s below it.
+const SLOW: f64 = 1e6;
+/// Bytes per second in which an engine reads an image that it has, and in which of an older layer a new one is made.
+const READS: f64 = 150e6;
+const MAKES: f64 = 35e6;
+/// How long a receiver takes to begin and to end, seconds.
+const RECEIVER: f64 = 0.5;
 
 /// What decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +49,10 @@ pub(super) struct Situation {
     pub(super) gzip: bool,
     /// The host has a spool, so that something may be left of an earlier run.
     pub(super) spool: bool,
-    /// Some layer may be made out of another one.
-    pub(super) delta: bool,
+    /// Of these, those that may be made out of others.
+    pub(super) changed: u64,
+    /// Uncompressed bytes of the images that these others are in, as far as it can be told.
+    pub(super) older: u64,
     /// Another host passes it on to this one, or this one to others.
     pub(super) seeding: bool,
 }
@@ -44,13 +61,22 @@ impl Situation {
     /// A receiver pays.
     pub(super) fn wants_receiver(self) -> bool {
         self.spool
-            || self.delta
-            || (self.bytes >= LARGE && (self.gzip || self.seeding || self.is_far() || self.is_slow()))
+            || self.wants_deltas()
+            || (self.bytes >= LARGE && (self.seeding || self.is_far() || self.is_slow()))
+            || (self.bytes >= MUCH_GZIP && self.gzip)
+    }
+
+    /// What a line carries less saves more time than both sides take to read and to compare what they have.
+    pub(super) fn wants_deltas(self) -> bool {
+        let takes = RECEIVER + self.older as f64 / READS + self.changed as f64 / MAKES;
+        let rate = self.rate.map_or(SLOW, |rate| rate as f64);
+        self.changed > 0 && self.changed as f64 * COMPRESSED / rate > takes
     }
 
     /// How fast the line is would decide.
     pub(super) fn wants_rate(self) -> bool {
-        !self.wants_receiver() && self.rate.is_none() && self.bytes >= WORTH_ASKING
+        let of_deltas = self.changed > 0 && !self.is_far();
+        self.rate.is_none() && (of_deltas || (!self.wants_receiver() && self.bytes >= WORTH_ASKING))
     }
 
     /// Connections, and sessions on each. Many hosts share what memory and processor bear.
@@ -61,6 +87,11 @@ impl Situation {
             (true, 2..=4) => (2, 1),
             (true, _) => (1, 1),
         }
+    }
+
+    /// Uncompressed bytes of a part.
+    pub(super) fn part(self) -> u64 {
+        part_of(self.bytes, self.is_far())
     }
 
     /// Bytes per second, until they are measured: little fits between here and there, so that all of it may be compressed
@@ -116,9 +147,15 @@ mod tests {
             rate: None,
             gzip: false,
             spool: false,
-            delta: false,
+            changed: 0,
+            older: 0,
             seeding: false,
         }
+    }
+
+    /// Where so many mebibytes of an image have changed, of which all are to go.
+    fn changed(mebibytes: u64, of: u64, milliseconds: u64) -> Situation {
+        Situation { changed: mebibytes * MIB, older: of * MIB, ..situation(mebibytes, milliseconds) }
     }
 
     #[test]
@@ -152,6 +189,10 @@ mod tests {
             (situation(300, 50), false),
             (Situation { spool: true, ..situation(300, 1) }, false),
             (Situation { rate: Some(1), ..situation(300, 1) }, false),
+            (changed(5, 5, 1), true),
+            (changed(1, 100, 1), true),
+            (changed(5, 5, 50), false),
+            (Situation { spool: true, ..changed(5, 5, 1) }, true),
         ] {
             assert_eq!(situation.wants_rate(), expected, "{situation:?}");
         }
@@ -163,14 +204,35 @@ mod tests {
             (situation(100, 0), false),
             (situation(100, 50), true),
             (situation(3, 50), false),
-            (Situation { gzip: true, ..situation(20, 0) }, true),
-            (Situation { gzip: true, ..situation(3, 0) }, false),
+            (Situation { gzip: true, ..situation(100, 0) }, true),
+            (Situation { gzip: true, ..situation(20, 0) }, false),
             (Situation { seeding: true, ..situation(20, 0) }, true),
             (Situation { seeding: true, ..situation(3, 0) }, false),
             (Situation { spool: true, ..situation(3, 0) }, true),
-            (Situation { delta: true, ..situation(5, 0) }, true),
+            (changed(5, 5, 0), true),
         ] {
             assert_eq!(situation.wants_receiver(), expected, "{situation:?}");
+        }
+    }
+
+    #[test]
+    fn a_layer_is_made_out_of_another_where_that_takes_less_time_than_sending_it() {
+        let at = |megabytes: f64, situation| Situation { rate: Some((megabytes * 1e6) as u64), ..situation };
+        for (situation, expected) in [
+            (changed(30, 300, 50), true),
+            (changed(2, 20, 50), true),
+            (changed(2, 100, 50), false),
+            (changed(30, 300, 1), true),
+            (at(1.0, changed(30, 300, 1)), true),
+            (at(12.5, changed(30, 300, 1)), false),
+            (at(1.0, changed(5, 100, 1)), true),
+            (at(2.0, changed(5, 100, 1)), false),
+            (at(6.0, changed(300, 300, 1)), true),
+            (at(100.0, changed(300, 300, 1)), false),
+            (at(0.0, changed(30, 300, 1)), true),
+            (situation(300, 50), false),
+        ] {
+            assert_eq!(situation.wants_deltas(), expected, "{situation:?}");
         }
     }
 }

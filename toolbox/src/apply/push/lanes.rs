@@ -79,6 +79,8 @@ pub(super) struct Lanes<'a, R, O> {
     pub(super) count: (usize, usize),
     /// Bytes per second that the line probably takes.
     pub(super) expected: Option<f64>,
+    /// Uncompressed bytes of a part.
+    pub(super) part: u64,
     /// What hears of it.
     pub(super) progress: &'a Progress,
 }
@@ -91,14 +93,19 @@ impl<R: ReadAt + Send + Sync + 'static, O: Opener> Lanes<'_, R, O> {
         }
         let (fresh, receiver) = mpsc::channel(WAITING);
         let work = Work::of(receiver, Gauge::expecting(self.expected));
-        let ((), ran) = tokio::join!(self.fill(errands, fresh, &work.gauge), self.run(&work));
-        ran?;
+        let (filling, running) = (self.fill(errands, fresh, &work.gauge), self.run(&work));
+        tokio::pin!(filling, running);
+        tokio::select! {
+            // When no lane is left, what came back from them has the places that filling waits for.
+            ran = &mut running => ran?,
+            () = &mut filling => running.await?,
+        }
         Ok(work.patched.load(Ordering::Relaxed))
     }
 
-    /// Compresses ahead of the lanes; stops when they are gone.
+    /// Compresses ahead of the lanes.
     async fn fill(&self, errands: Vec<Errand>, fresh: mpsc::Sender<std::io::Result<Packed>>, gauge: &Gauge) {
-        let (shipment, share) = (self.shipment, self.shipment.share());
+        let (shipment, share) = (self.shipment, self.shipment.share(self.part));
         let ready = stream::iter(errands).then(|errand| async {
             let claim = shipment.claim(&share, &errand, Form::Zstd).await;
             (claim, errand)
@@ -138,12 +145,7 @@ impl<R: ReadAt + Send + Sync + 'static, O: Opener> Lanes<'_, R, O> {
                 },
                 Some(ended) = lanes.next(), if !lanes.is_empty() => match ended {
                     Ok(()) => may_open = false,
-                    Err(error) if is_final(&error) => {
-                        // A lane that is not asked any more may hold what closing waits for.
-                        drop(lanes);
-                        close(work).await;
-                        return Err(error);
-                    }
+                    Err(error) if is_final(&error) => return Err(error),
                     Err(error) => { broken.get_or_insert(error); }
                 },
                 else => break,
@@ -162,14 +164,8 @@ impl<R: ReadAt + Send + Sync + 'static, O: Opener> Lanes<'_, R, O> {
             Ok(session) => lane(session, work, self.progress).await,
             Err(error) => Err(error),
         };
-        close(work).await;
         again.map_err(|error| broken.unwrap_or(error))
     }
-}
-
-/// Whoever fills the queue stops.
-async fn close(work: &Work) {
-    work.fresh.lock().await.close();
 }
 
 /// Another lane would fail in the same way.

@@ -151,18 +151,22 @@ async fn send_and_check<E: Engine, R: ReadAt + Send + Sync + 'static>(
     let archive = compose(push.shipment, push.held)?;
     let bytes = archive.layers().map(|layer| layer.size).sum();
     if let Some(helper) = push.helper.filter(|_| bytes > 0) {
-        let candidates = candidates(push)?;
+        let (mut candidates, older) = candidates(push)?;
         let round_trip = engine.round_trip().await?;
         let spool = engine.mountpoint(receiver::SPOOL).await.is_ok();
-        let (gzip, delta) = (engine.api_version() < stream::ZSTD, !candidates.is_empty());
+        let gzip = engine.api_version() < stream::ZSTD;
+        let changed = candidates.iter().map(|candidate| candidate.layer.size).sum();
         let seeding = push.place.takes_part(push.shipment.number());
-        let mut situation = Situation { bytes, round_trip, rate: None, gzip, spool, delta, seeding };
+        let mut situation = Situation { bytes, changed, older, round_trip, rate: None, gzip, spool, seeding };
         if let Some(seed) = push.place.missed(push.shipment.number()).filter(|_| bytes >= choice::LARGE) {
             let note = format!("{} is not sent images at the same time, so it passes none on", seed.host);
             events.send(What::Note(note));
         }
         if situation.wants_rate() {
             situation.rate = engine.rate(round_trip).await;
+        }
+        if !situation.wants_deltas() {
+            candidates.clear();
         }
         if situation.wants_receiver()
             && let Some(socket) = route.socket().await
@@ -177,14 +181,18 @@ async fn send_and_check<E: Engine, R: ReadAt + Send + Sync + 'static>(
     stream_and_check(engine, push, &archive, events).await
 }
 
-/// Layers that may be made out of others.
-fn candidates<R: ReadAt + Send + Sync + 'static>(push: &Push<'_, R>) -> Result<Vec<Candidate>, PushError> {
-    let mut all: Vec<Candidate> = Vec::new();
+/// Layers that may be made out of others, and about how large the images are that have those, bytes.
+fn candidates<R: ReadAt + Send + Sync + 'static>(push: &Push<'_, R>) -> Result<(Vec<Candidate>, u64), PushError> {
+    let (mut all, mut older) = (Vec::new(), 0);
     for (reference, held) in push.held {
-        let found = choice::candidates(reference, image(push.shipment, reference)?, *held, push.images);
+        let image = image(push.shipment, reference)?;
+        let found = choice::candidates(reference, image, *held, push.images);
+        if !found.is_empty() {
+            older += image.layers.iter().map(|layer| layer.size).sum::<u64>();
+        }
         all.extend(found);
     }
-    Ok(all)
+    Ok((all, older))
 }
 
 async fn stream_and_check<E: Engine, R: ReadAt + Send + Sync + 'static>(
@@ -271,8 +279,8 @@ impl<E: Engine, W: Route, R: ReadAt + Send + Sync + 'static> Receiving<'_, E, W,
         progress.begin();
         let (shipment, archive, lanes) =
             (self.push.shipment, self.archive, situation.lanes(self.push.shipment.hosts()));
-        let (expected, place) = (situation.expected_rate(), self.push.place);
-        let delivery = Delivery { shipment, archive, candidates, lanes, expected, progress, place };
+        let (expected, part, place) = (situation.expected_rate(), situation.part(), self.push.place);
+        let delivery = Delivery { shipment, archive, candidates, lanes, expected, part, progress, place };
         receiver.deliver(&delivery).await
     }
 

@@ -75,12 +75,13 @@ impl Errand {
         self.parts[0].layer.diff_id
     }
 
-    /// The errands that bring these ranges, which ascend, of a layer.
-    pub(super) fn all(layer: &ArchivedLayer, ranges: &[Range], like: Option<&Resemblance>) -> Vec<Self> {
-        let parts: Vec<Part> = ranges.iter().flat_map(|(from, to)| parts(layer, *from, *to)).collect();
+    /// The errands that bring these ranges, which ascend, of a layer, in parts of so many bytes at most.
+    pub(super) fn all(layer: &ArchivedLayer, ranges: &[Range], like: Option<&Resemblance>, most: u64) -> Vec<Self> {
+        let cut = |most| ranges.iter().flat_map(move |range| parts(layer, *range, most));
         let Some(like) = like else {
-            return parts.into_iter().map(Self::of).collect();
+            return cut(most).map(Self::of).collect();
         };
+        let parts: Vec<Part> = cut(PART).collect();
         let near = parts.chunk_by(|one, next| one.offset / PART == next.offset / PART);
         near.map(|parts| Self { parts: parts.to_vec(), patch: like.patch(parts) }).collect()
     }

@@ -79,6 +79,8 @@ pub(super) struct Delivery<'a, R> {
     pub(super) lanes: (usize, usize),
     /// Bytes per second that the line probably takes.
     pub(super) expected: Option<f64>,
+    /// Uncompressed bytes of a part.
+    pub(super) part: u64,
     /// What hears of it.
     pub(super) progress: &'a Progress,
     /// Who else takes part in it.
@@ -152,9 +154,10 @@ impl<'a, E: Engine, W: Route> Receiver<'a, E, W> {
         has_room(&layers, &held, free)?;
         let (mut delivered, mut lacks) = self.make_ready(&mut control, delivery, layers.iter().zip(held)).await?;
         delivered.passed = self.take_from_seed(&mut control, delivery, &mut lacks).await?;
-        let errands = lacks.iter().flat_map(|l| Errand::all(&l.layer, &l.ranges, l.like.as_ref())).collect();
-        let Delivery { shipment, lanes: count, expected, progress, .. } = *delivery;
-        let lanes = Lanes { shipment, opener: self, count, expected, progress };
+        let errands =
+            lacks.iter().flat_map(|l| Errand::all(&l.layer, &l.ranges, l.like.as_ref(), delivery.part)).collect();
+        let Delivery { shipment, lanes: count, expected, part, progress, .. } = *delivery;
+        let lanes = Lanes { shipment, opener: self, count, expected, part, progress };
         let (number, load) = (delivery.shipment.number(), self.load(&mut control, delivery.archive));
         let patched = match delivery.place.orders(number) {
             None => until_one_fails(lanes.send(errands), load).await?.0,

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
-use toolbox_wire::{PatchForm, Reference};
+use toolbox_wire::{MOST_RAW, PatchForm, Reference};
 
 use crate::image::{Archive, ArchivedLayer, DiffId, ReadAt};
 
@@ -23,8 +23,14 @@ use super::frame::{Press, gzip};
 use super::patch::{Errand, Patch};
 use super::room::{Claim, Made, Room, Share};
 
-/// Uncompressed bytes of one part.
+/// Uncompressed bytes of one part, and of what a patch makes.
 pub(super) const PART: u64 = 2 << 20;
+/// The same of much over a near line, where no lane waits for the others at the end. Each cut costs what the compressor
+/// knew before it: with these, a level that is twice as fast makes as much of a layer.
+pub(super) const LARGE_PART: u64 = 4 << 20;
+/// So much, bytes.
+const MUCH: u64 = 64 << 20;
+const _: () = assert!(LARGE_PART <= MOST_RAW as u64, "a host takes no longer part");
 /// Compressed bytes on their way to any host, or kept for further ones.
 const MOST: usize = 32 << 20;
 /// Those that are kept. The others must be enough for one part, or nothing would go on.
@@ -55,7 +61,7 @@ pub(super) enum Form {
     Zstd,
 }
 
-/// A part of a layer: at most [`PART`] bytes.
+/// A part of a layer: at most [`LARGE_PART`] bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Part {
     /// The layer.
@@ -79,13 +85,18 @@ pub(super) struct Packed {
     pub(super) bytes: Bytes,
 }
 
-/// The parts that cover these bytes of a layer.
-pub(super) fn parts(layer: &ArchivedLayer, from: u64, to: u64) -> impl Iterator<Item = Part> + use<> {
+/// Uncompressed bytes of the parts of so much.
+pub(super) fn part_of(bytes: u64, is_far: bool) -> u64 {
+    if is_far || bytes < MUCH { PART } else { LARGE_PART }
+}
+
+/// The parts, of so many bytes at most, that cover these bytes of a layer.
+pub(super) fn parts(layer: &ArchivedLayer, (from, to): (u64, u64), most: u64) -> impl Iterator<Item = Part> + use<> {
     let layer = *layer;
     // Cut at the same places for every host, whatever each has already.
-    let starts = std::iter::successors(Some(from), move |at| Some((at / PART + 1) * PART));
+    let starts = std::iter::successors(Some(from), move |at| Some((at / most + 1) * most));
     starts.take_while(move |at| *at < to).map(move |offset| {
-        let end = ((offset / PART + 1) * PART).min(to);
+        let end = ((offset / most + 1) * most).min(to);
         Part { layer, offset, length: end - offset }
     })
 }
@@ -201,9 +212,9 @@ impl<R: ReadAt + Send + Sync + 'static> Shipment<R> {
         self.threads + 1
     }
 
-    /// What one host may have of the room.
-    pub(super) fn share(&self) -> Share {
-        self.room.share(self.hosts, bound(PART), LEAST_SHARE)
+    /// What one host, to which parts of so many bytes go, may have of the room.
+    pub(super) fn share(&self, part: u64) -> Share {
+        self.room.share(self.hosts, bound(part), LEAST_SHARE)
     }
 
     /// Room for what is made of an errand. A host asks for its errands one after the other.
@@ -341,7 +352,34 @@ fn read<R: ReadAt>(archive: &Archive<R>, part: Part) -> io::Result<Vec<u8>> {
 fn idle_processors() -> usize {
     let all = std::thread::available_parallelism().map_or(1, usize::from);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let busy = load.split(' ').next().and_then(|load| load.parse::<f64>().ok()).unwrap_or(0.0);
-    // A load is neither negative nor beyond what fits.
-    all.saturating_sub(busy as usize).clamp(1, MOST_THREADS)
+    all.saturating_sub(busy(&load)).clamp(1, MOST_THREADS)
+}
+
+/// Processors that others use, by the words of `/proc/loadavg` (proc_loadavg(5)): those of the last minute, unless fewer
+/// are in use now. A build that has just ended counts for a minute.
+fn busy(load: &str) -> usize {
+    let mut words = load.split(' ');
+    let minute: f64 = words.next().and_then(|load| load.parse().ok()).unwrap_or(0.0);
+    let running = words.nth(2).and_then(|both| both.split('/').next()?.parse::<usize>().ok());
+    // A load is neither negative nor beyond what fits. Of those that run one is this thread.
+    running.map_or(minute as usize, |running| (minute as usize).min(running.saturating_sub(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::busy;
+
+    #[test]
+    fn processors_are_busy_that_were_and_still_are() {
+        for (load, expected) in [
+            ("0.20 3.00 2.00 1/345 6789", 0),
+            ("3.90 1.00 0.50 5/345 6789", 3),
+            ("3.90 1.00 0.50 2/345 6789", 1),
+            ("0.90 1.00 0.50 4/345 6789", 0),
+            ("2.00", 2),
+            ("", 0),
+        ] {
+            assert_eq!(busy(load), expected, "{load}");
+        }
+    }
 }

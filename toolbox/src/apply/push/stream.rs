@@ -18,7 +18,7 @@ use super::frame::{gzip, zstd_frame};
 use super::patch::Errand;
 use super::progress::Progress;
 use super::room::{Claim, Share};
-use super::shipment::{Form, Part, Shipment, parts};
+use super::shipment::{Form, Part, Shipment, part_of, parts};
 
 /// The first API version (23.0) whose engines read zstd.
 pub(super) const ZSTD: (usize, usize) = (1, 42);
@@ -47,15 +47,16 @@ pub(super) fn stream<R: ReadAt + Send + Sync + 'static>(
     api: (usize, usize),
     progress: Arc<Progress>,
 ) -> ArchiveStream {
+    let part = part_of(archive.size(), false);
     let host = Arc::new(Host {
         shipment: Arc::clone(shipment),
         form: if api >= ZSTD { Form::Zstd } else { Form::Gzip },
-        share: shipment.share(),
+        share: shipment.share(part),
         gauge: Gauge::default(),
         progress,
     });
     let (claiming, pressing) = (Arc::clone(&host), Arc::clone(&host));
-    let ready = stream::iter(stretches(archive)).then(move |stretch| Arc::clone(&claiming).ready(stretch));
+    let ready = stream::iter(stretches(archive, part)).then(move |stretch| Arc::clone(&claiming).ready(stretch));
     let pressed = ready.map(move |ready| Arc::clone(&pressing).press(ready)).buffered(shipment.ahead()).boxed();
     measured(pressed, host)
 }
@@ -121,15 +122,15 @@ fn small(bytes: &[u8], form: Form) -> io::Result<Bytes> {
     packed.map(Bytes::from)
 }
 
-/// The whole tarball; what is not of a layer is joined up to the next one.
-fn stretches(archive: &PartialArchive) -> Vec<Stretch> {
+/// The whole tarball, layers in parts of so many bytes at most; what is not of a layer is joined up to the next one.
+fn stretches(archive: &PartialArchive, most: u64) -> Vec<Stretch> {
     let (mut all, mut bytes) = (Vec::new(), Vec::new());
     for (_, content) in archive.parts() {
         match content {
             Content::Bytes(more) => bytes.extend(more),
             Content::Layer(layer) => {
                 all.push(Stretch::Bytes(std::mem::take(&mut bytes)));
-                all.extend(parts(&layer, 0, layer.size).map(Stretch::Part));
+                all.extend(parts(&layer, (0, layer.size), most).map(Stretch::Part));
             }
         }
     }

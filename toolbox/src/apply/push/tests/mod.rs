@@ -310,11 +310,11 @@ async fn parts_for_a_slow_line_are_smaller() {
     let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
     let shipment = shipment("shop:1", &[&program[..9 << 20]]);
     let layer = image(&shipment, &"shop:1".parse().unwrap()).unwrap().layers[0];
-    let errand = Errand::of(parts(&layer, 0, PART).next().unwrap());
+    let errand = Errand::of(parts(&layer, (0, PART), PART).next().unwrap());
     for form in [Form::Gzip, Form::Zstd] {
         let mut lengths = Vec::new();
         for line in [1e12, 1e4] {
-            let claim = shipment.claim(&shipment.share(), &errand, form).await.unwrap();
+            let claim = shipment.claim(&shipment.share(PART), &errand, form).await.unwrap();
             let packed = shipment.fulfil(claim, errand.clone(), form, Some(line)).await.unwrap();
             lengths.push(packed[0].bytes.len());
         }

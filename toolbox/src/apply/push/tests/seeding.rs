@@ -11,6 +11,9 @@ use crate::inventory::{Host, Inventory, Seed};
 /// Long for anything that does not wait in vain.
 const LONG: Duration = Duration::from_secs(60);
 
+/// Of so many hosts each has the least share of what is compressed.
+const MANY: usize = 20;
+
 static LARGE: LazyLock<Vec<u8>> = LazyLock::new(|| noise(1, 17 << 20));
 
 fn host(name: &str, seed: Option<&str>) -> Host {
@@ -28,7 +31,7 @@ impl Fleet {
     fn new(count: usize) -> Self {
         let layers = vec![LARGE.clone(), noise(2, 100_000)];
         let slices: Vec<&[u8]> = layers.iter().map(Vec::as_slice).collect();
-        let shared = Arc::new(Shipment::new(Arc::new(saved("shop:1", &slices)), count));
+        let shared = Arc::new(Shipment::new(Arc::new(saved("shop:1", &slices)), MANY));
         let world = || World { shipment: Arc::clone(&shared), ..World::new(layers.clone()) };
         let hosts: Vec<Host> = (0..count).map(|n| host(&format!("h{n}"), (n > 0).then_some("h0"))).collect();
         Self { seeding: Seeding::among(&hosts), worlds: (0..count).map(|_| world()).collect() }
