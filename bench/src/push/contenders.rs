@@ -9,10 +9,10 @@ use crate::agent::Problem;
 use crate::deploy_host::Host;
 
 use super::images::IMAGE;
-use super::line::{LOOPBACK, Line, Shape};
+use toolbox_line::{LOOPBACK, Line, Shape};
 
 /// What a slow line's `rsync` does besides, and what it leaves behind on the host.
-const RSYNC: &str = "docker save --output images.tar $IMAGE\nrsync $RSYNC --inplace images.tar root@$ADDRESS:$TAR\n\
+const RSYNC: &str = "docker save --output images.tar $IMAGE\nrsync $RSYNC --ignore-times --inplace images.tar root@$ADDRESS:$TAR\n\
                      ssh root@$ADDRESS docker load --quiet --input $TAR";
 const TAR: &str = "/var/lib/docker/bench.tar";
 

@@ -2,7 +2,6 @@
 
 mod contenders;
 mod images;
-mod line;
 mod pushes;
 mod throughput;
 pub(crate) mod transfer;

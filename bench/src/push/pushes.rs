@@ -10,11 +10,11 @@ use std::process::Command;
 
 use super::contenders::{Contender, clear, contenders, prepare};
 use super::images::{Change, IMAGE, Images};
-use super::line::{LOOPBACK, Line, SLOW, Shape};
 use super::watch::cost;
 use crate::agent::Problem;
 use crate::deploy_host::{Host, output};
 use crate::figures::median;
+use toolbox_line::{LOOPBACK, Line, SLOW, Shape};
 
 /// What is pushed, and how often.
 pub(super) struct Plan<'a> {

@@ -9,11 +9,11 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::line::{FAR, LOOPBACK, Line, Namespace, SLOW, Shape};
 use super::watch::{Cost, cost};
 use crate::agent::Problem;
 use crate::deploy_host::{output, sshd_config};
 use crate::figures::{Row, table};
+use toolbox_line::{FAR, LOOPBACK, Line, Namespace, SLOW, Shape};
 
 const CIPHERS: [&str; 4] =
     ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes256-ctr"];

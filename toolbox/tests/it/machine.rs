@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
+use toolbox_line::{Line, Shape};
 
 use crate::engine::{Engine, service};
 use crate::sshd::KeyPair;
@@ -197,6 +198,12 @@ impl Machine {
         let options: String = settings.iter().map(|setting| format!(" -o {}", toolbox::ssh::quote(setting))).collect();
         let config = self.directory.path().join("sshd_config");
         self.sh(&format!("/usr/sbin/sshd -f {} -o ListenAddress=0.0.0.0:{port}{options} 2>&1", config.display()));
+    }
+
+    /// Lays such a line to it. `None`, said on stderr, where there are no TUN devices.
+    pub(crate) fn line(&self, test: &str, shape: Shape) -> Option<Line> {
+        let line = Line::to(self.child.id(), shape, 1);
+        line.inspect_err(|error| eprintln!("{test}: not run, there is no line: {error}")).ok()
     }
 
     /// Lays a cable to another machine, which lets the users of this one in; it is at [`NEIGHBOUR`] from here.

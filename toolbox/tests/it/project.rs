@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
+use toolbox_line::Line;
 
 use crate::machine::Machine;
 use crate::sshd::Sshd;
@@ -35,6 +36,15 @@ impl Project {
         project.write("known_hosts", &machine.known_hosts());
         project.host("root", 22, "");
         project
+    }
+
+    /// The same project, whose machine is reached over this line.
+    pub(crate) fn over(mut self, line: &Line, machine: &Machine) -> Self {
+        self.before = line.network().to_vec();
+        for (name, text) in [("known_hosts", machine.known_hosts()), ("inventory.yaml", self.read("inventory.yaml"))] {
+            self.write(name, &text.replace("127.0.0.1", &line.address));
+        }
+        self
     }
 
     /// A project whose host `vm` is reached through this sshd, as the user who runs the tests.
@@ -85,6 +95,11 @@ impl Project {
     /// Writes a file.
     pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).unwrap();
+    }
+
+    /// Reads a file.
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
     }
 
     /// Writes compose.yaml.

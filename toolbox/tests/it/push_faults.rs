@@ -1,5 +1,7 @@
 //! Pushes over lines that break, to engines that die, and to hosts that change or fill up meanwhile.
 
+use toolbox_line::WORST;
+
 use crate::engine::archive_with;
 use crate::line::Line;
 use crate::machine::{Kind, Make, READY, Store};
@@ -43,6 +45,25 @@ fn receiver_that_is_cut_off_anywhere_keeps_what_has_arrived() {
     let line = Line::lay_long(&setting.machine, &setting.project);
     let said = cut_at_three_places(&setting, &line, 24 << 20);
     assert!(said[1..].iter().all(|said| said.contains("kept from an earlier push")), "{said:?}");
+}
+
+#[test]
+fn images_arrive_where_packets_take_long_and_get_lost() {
+    let Some(setting) = Setting::on("push-worst", Make::Own) else {
+        return;
+    };
+    let Some(line) = setting.machine.line("push-worst", WORST) else {
+        return;
+    };
+    let setting = Setting { project: setting.project.over(&line, &setting.machine), ..setting };
+    setting.saves(&noise_of(1, 300_000));
+    setting.push().exits(0);
+    setting.is_whole();
+    let setting = setting.with_spool();
+    setting.saves(&noise_of(2, 1_000_000));
+    let run = setting.push().exits(0);
+    assert!(!run.stderr.contains("in one stream"), "{}", run.stderr);
+    setting.is_whole();
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! Networks to measure over: the host's own loopback, or a line with a delay, a rate and losses.
+//! Networks to test and to measure over: the host's own loopback, or a line with a delay, a rate and losses.
 //!
 //! A line is made of two TUN devices, one in each of two network namespaces, and this process, which carries IP packets
 //! from one to the other, so that what TCP does about delay and loss is the kernel's own doing. (A qdisc could do the
 //! same; not every kernel has netem.) The congestion control is CUBIC, Linux's default, whatever this machine prefers.
 
-use std::ffi::c_int;
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -14,20 +14,16 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::request_code_write;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-
-use crate::agent::Problem;
-use crate::deploy_host::output;
 
 /// How long a router's queue may get before it drops packets.
 const QUEUE: Duration = Duration::from_millis(100);
 
 /// What a line is like. The same in both directions.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Shape {
+pub struct Shape {
     /// As tables call it.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     delay: Duration,
     /// Bits in a second.
     rate: Option<f64>,
@@ -37,14 +33,13 @@ pub(crate) struct Shape {
 }
 
 /// No line at all.
-pub(crate) const LOOPBACK: Shape = Shape { name: "loopback", delay: Duration::ZERO, rate: None, loss: None, mtu: 0 };
+pub const LOOPBACK: Shape = Shape { name: "loopback", delay: Duration::ZERO, rate: None, loss: None, mtu: 0 };
 
 /// Far away, and otherwise perfect.
-pub(crate) const FAR: Shape =
-    Shape { name: "50 ms", delay: Duration::from_millis(25), rate: None, loss: None, mtu: 9000 };
+pub const FAR: Shape = Shape { name: "50 ms", delay: Duration::from_millis(25), rate: None, loss: None, mtu: 9000 };
 
-/// What people have at home.
-pub(crate) const SLOW: Shape = Shape {
+/// What people have at home, or between continents on a bad day.
+pub const SLOW: Shape = Shape {
     name: "100 Mbit/s, 50 ms, 1 % loss",
     delay: Duration::from_millis(25),
     rate: Some(100e6),
@@ -52,10 +47,13 @@ pub(crate) const SLOW: Shape = Shape {
     mtu: 1500,
 };
 
+/// At the other end of the world.
+pub const WORST: Shape = Shape { name: "100 Mbit/s, 200 ms, 1 % loss", delay: Duration::from_millis(100), ..SLOW };
+
 /// A way to a host.
-pub(crate) struct Line {
+pub struct Line {
     /// The host's address at its end.
-    pub(crate) address: String,
+    pub address: String,
     /// The process whose network the programs use that are measured.
     here: u32,
     device: String,
@@ -65,8 +63,12 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Makes a line to the network of process `there`, the `number`th to it. Needs root.
-    pub(crate) fn to(there: u32, shape: Shape, number: u8) -> Result<Self, Problem> {
+    /// Makes a line to the network of process `there`, the `number`th to it.
+    ///
+    /// # Errors
+    /// Where this process may not make networks and devices (root may), or `setpriv`, `unshare`, `nsenter` or `ip` is not
+    /// there.
+    pub fn to(there: u32, shape: Shape, number: u8) -> io::Result<Self> {
         if shape == LOOPBACK {
             return Ok(Self { address: "127.0.0.1".into(), here: there, device: "lo".into(), there, _here: None });
         }
@@ -80,44 +82,58 @@ impl Line {
         Ok(Self { address: address(2), here, device, there, _here: Some(own) })
     }
 
-    /// A command that runs where the host can be reached over this line.
-    pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--net=/proc/{}/ns/net", self.here)).arg(program);
+    /// What to put before a command so that it reaches the host over this line.
+    pub fn network(&self) -> [String; 2] {
+        ["nsenter".to_owned(), format!("--net={}", network(self.here))]
+    }
+
+    /// Such a command.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let [enter, network] = self.network();
+        let mut command = Command::new(enter);
+        command.arg(network).arg(program);
         command
     }
 
     /// Bytes that have crossed it, both ways, headers of TCP and IP with them.
-    pub(crate) fn traffic(&self) -> Result<u64, Problem> {
+    ///
+    /// # Errors
+    /// Where the kernel does not tell, as when the host's process has ended.
+    pub fn traffic(&self) -> io::Result<u64> {
         let table = fs::read_to_string(format!("/proc/{}/net/dev", self.there))?;
         let line = table.lines().find_map(|line| line.trim().strip_prefix(&format!("{}:", self.device)));
         let columns: Vec<u64> = line.unwrap_or_default().split_whitespace().flat_map(str::parse).collect();
         match (columns.first(), columns.get(8)) {
             (Some(received), _) if self.device == "lo" => Ok(*received),
             (Some(received), Some(sent)) => Ok(received + sent),
-            _ => Err(format!("the kernel counts no bytes on {}", self.device).into()),
+            _ => Err(io::Error::other(format!("the kernel counts no bytes on {}", self.device))),
         }
     }
 }
 
 /// A network of its own, for as long as this lives.
-pub(crate) struct Namespace(Child);
+pub struct Namespace(Child);
 
 impl Namespace {
-    pub(crate) fn new() -> Result<Self, Problem> {
+    /// Makes it, with its loopback.
+    ///
+    /// # Errors
+    /// Where this process may not (root may), or `setpriv`, `unshare` or `ip` is not there.
+    pub fn new() -> io::Result<Self> {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "unshare", "--net", "sh", "-euc"]);
         command.arg("ip link set lo up; echo; exec sleep infinity").stdout(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| format!("cannot start setpriv: {error}"))?;
+        let cannot_start = |error| io::Error::other(format!("cannot start setpriv: {error}"));
+        let mut child = command.spawn().map_err(cannot_start)?;
         let ready = child.stdout.take().map(|stdout| BufReader::new(stdout).read_line(&mut String::new()));
         match ready {
             Some(Ok(1)) => Ok(Self(child)),
-            _ => Err("cannot make a network namespace; root may, others may not".into()),
+            _ => Err(io::Error::other("cannot make a network namespace; root may, others may not")),
         }
     }
 
     /// The process that is in it.
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.0.id()
     }
 }
@@ -131,22 +147,28 @@ impl Drop for Namespace {
 }
 
 /// One end of a line: a device in the network of a process.
-fn end(process: u32, name: &str, shape: Shape, own: &str, other: &str) -> Result<Arc<File>, Problem> {
-    let network = format!("/proc/{process}/ns/net");
+fn end(process: u32, name: &str, shape: Shape, own: &str, other: &str) -> io::Result<Arc<File>> {
+    let network = network(process);
     let file = File::open(&network)?;
     let device = name.to_owned();
     let opening = thread::spawn(move || {
         move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
         tun(&device)
     });
-    let device = opening.join().map_err(|_| "cannot make a device")??;
+    let device = opening.join().map_err(|_| io::Error::other("cannot make a device"))??;
     let script = format!(
         "ip address add {own} dev {name}; ip link set {name} mtu {} txqueuelen 10000 up\n\
          ip route add {other} dev {name} congctl cubic",
         shape.mtu
     );
-    output(Command::new("nsenter").arg(format!("--net={network}")).args(["sh", "-euc", &script]))?;
-    Ok(Arc::new(device))
+    let made = Command::new("nsenter").arg(format!("--net={network}")).args(["sh", "-euc", &script]).output()?;
+    let said = || io::Error::other(format!("cannot set up {name}: {}", String::from_utf8_lossy(&made.stderr)));
+    if made.status.success() { Ok(Arc::new(device)) } else { Err(said()) }
+}
+
+/// Where the network of a process can be entered.
+fn network(process: u32) -> String {
+    format!("/proc/{process}/ns/net")
 }
 
 /// What a device is asked for with (`struct ifreq`, netdevice(7)).
@@ -160,7 +182,14 @@ struct Wish {
 /// IP packets, and nothing before them.
 const TUN_WITHOUT_HEADER: u16 = 0x1001;
 
-nix::ioctl_write_ptr_bad!(set_interface, request_code_write!(b'T', 202, size_of::<c_int>()), Wish);
+/// What `nix` makes is public, and needs no documentation where it is not.
+mod request {
+    use std::ffi::c_int;
+
+    use nix::request_code_write;
+
+    nix::ioctl_write_ptr_bad!(set_interface, request_code_write!(b'T', 202, size_of::<c_int>()), super::Wish);
+}
 
 /// A new TUN device in this thread's network; it goes with the file.
 fn tun(name: &str) -> io::Result<File> {
@@ -169,7 +198,7 @@ fn tun(name: &str) -> io::Result<File> {
     wish.name.iter_mut().zip(name.as_bytes()).take(15).for_each(|(to, from)| *to = *from);
     #[expect(unsafe_code, reason = "there is no other way to ask; the kernel reads 40 bytes and keeps nothing")]
     // SAFETY: both are alive during the call, and `Wish` has the layout and the size of the kernel's structure.
-    unsafe { set_interface(file.as_raw_fd(), &raw const wish) }?;
+    unsafe { request::set_interface(file.as_raw_fd(), &raw const wish) }?;
     Ok(file)
 }
 
