@@ -209,7 +209,7 @@ impl Engine for FakeEngine {
         Ok(Duration::ZERO)
     }
 
-    async fn rate(&self, _: Duration) -> Option<u64> {
+    async fn rate(&self, _: Duration, _: u64) -> Option<u64> {
         None
     }
 

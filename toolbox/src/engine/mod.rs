@@ -257,9 +257,9 @@ pub trait Engine: Send + Sync + 'static {
     fn api_version(&self) -> (usize, usize);
     /// How long the shortest of a few questions takes that the engine answers at once.
     fn round_trip(&self) -> impl Future<Output = Result<Duration, EngineError>> + Send;
-    /// Bytes per second that the engine is reached with, by questions that are longer and so take longer than this.
-    /// `None` where that cannot be told.
-    fn rate(&self, round_trip: Duration) -> impl Future<Output = Option<u64>> + Send;
+    /// Bytes per second that the engine is reached with, by questions that are longer and so take longer than this; how
+    /// many beyond `enough` is of no weight. `None` where that cannot be told.
+    fn rate(&self, round_trip: Duration, enough: u64) -> impl Future<Output = Option<u64>> + Send;
     /// One snapshot of everything; containers of this project in detail.
     fn observe(&self, project: &str) -> impl Future<Output = Result<EngineState, EngineError>> + Send;
     /// The facts of an image, `None` where the engine does not hold it.

@@ -68,9 +68,18 @@ impl Situation {
 
     /// What a line carries less saves more time than both sides take to read and to compare what they have.
     pub(super) fn wants_deltas(self) -> bool {
+        self.rate.map_or(SLOW, |rate| rate as f64) < self.even()
+    }
+
+    /// Bytes per second of a line that takes as long as both sides do.
+    fn even(self) -> f64 {
         let takes = RECEIVER + self.older as f64 / READS + self.changed as f64 / MAKES;
-        let rate = self.rate.map_or(SLOW, |rate| rate as f64);
-        self.changed > 0 && self.changed as f64 * COMPRESSED / rate > takes
+        self.changed as f64 * COMPRESSED / takes
+    }
+
+    /// The rate of a near line from which on nothing is decided otherwise, bytes per second.
+    pub(super) fn enough(self) -> u64 {
+        (self.even() as u64).max(self.bytes / LONG) + 1
     }
 
     /// How fast the line is would decide.
@@ -95,9 +104,10 @@ impl Situation {
     }
 
     /// Bytes per second, until they are measured: little fits between here and there, so that all of it may be compressed
-    /// before anything has arrived.
+    /// before anything has arrived. Of a near line that is not slow it is known only that it takes no less.
     pub(super) fn expected_rate(self) -> Option<f64> {
-        self.rate.map(|rate| rate as f64).or_else(|| self.is_far().then_some(USUAL))
+        let rate = self.rate.filter(|_| self.is_far() || self.is_slow());
+        rate.map(|rate| rate as f64).or_else(|| self.is_far().then_some(USUAL))
     }
 
     fn is_far(self) -> bool {
@@ -179,6 +189,19 @@ mod tests {
         assert_eq!(situation(20, 50).expected_rate(), Some(USUAL));
         assert_eq!(situation(20, 1).expected_rate(), None);
         assert_eq!(Situation { rate: Some(1000), ..situation(20, 50) }.expected_rate(), Some(1000.0));
+        let near = |rate| Situation { rate: Some(rate), ..situation(20, 1) }.expected_rate();
+        assert_eq!((near(1000), near(20 * MIB)), (Some(1000.0), None));
+    }
+
+    #[test]
+    fn a_rate_that_is_enough_decides_as_a_higher_one() {
+        for unknown in [changed(5, 5, 1), changed(30, 300, 1), changed(300, 300, 1), situation(300, 1)] {
+            let at = |rate| Situation { rate: Some(rate), ..unknown };
+            let decides = |situation: Situation| (situation.wants_receiver(), situation.wants_deltas());
+            let (enough, fast) = (unknown.enough(), decides(at(u64::MAX)));
+            assert_eq!(decides(at(enough)), fast, "{unknown:?}");
+            assert_ne!(decides(at(enough * 9 / 10)), fast, "{unknown:?}");
+        }
     }
 
     #[test]

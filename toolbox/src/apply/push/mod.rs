@@ -163,7 +163,7 @@ async fn send_and_check<E: Engine, R: ReadAt + Send + Sync + 'static>(
             events.send(What::Note(note));
         }
         if situation.wants_rate() {
-            situation.rate = engine.rate(round_trip).await;
+            situation.rate = engine.rate(round_trip, situation.enough()).await;
         }
         if !situation.wants_deltas() {
             candidates.clear();

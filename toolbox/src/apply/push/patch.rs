@@ -9,13 +9,14 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use bytes::Bytes;
 use toolbox_wire::{Difference, MOST_REFERENCE, PatchForm, Piece, Range, Reference};
 use zstd::zstd_safe::{CCtx, CParameter, compress_bound, get_error_name};
 
 use crate::image::{ArchivedLayer, DiffId};
 
 use super::super::source::OlderLayer;
-use super::frame::Press;
+use super::frame::Packer;
 use super::shipment::{PART, Part, parts};
 use super::wire_id;
 
@@ -118,14 +119,19 @@ impl Patch {
 
     /// The frame that makes these bytes, those of the span, of which the host lacks so many, out of the older layer; none
     /// where that has nothing like them. Of what has much of its own two forms are made, and the smaller one counts.
-    pub(super) fn make(&self, raw: &[u8], lacking: usize, press: &Press) -> io::Result<Option<(PatchForm, Vec<u8>)>> {
+    pub(super) fn make(
+        &self,
+        raw: &[u8],
+        lacking: usize,
+        packer: &mut Packer,
+    ) -> io::Result<Option<(PatchForm, Bytes)>> {
         let old = self.older.read(self.reference.offset, self.reference.length)?;
         let difference = Difference::between(&old, raw, usize::try_from(MARGIN).unwrap_or(0));
         if difference.fresh > lacking - lacking / ALIKE || difference.bytes.len() > raw.len() {
             return Ok(None);
         }
         let has_own = difference.fresh > raw.len() / OWN;
-        let frame = press.zstd(&difference.bytes, HARD)?;
+        let frame = packer.zstd(&difference.bytes, HARD)?;
         drop(difference);
         if !has_own {
             return Ok(Some((PatchForm::Difference, frame)));
@@ -139,7 +145,7 @@ impl Patch {
 }
 
 /// A zstd frame of these bytes with others as its prefix (`zstd --patch-from`).
-fn prefixed(raw: &[u8], prefix: &[u8]) -> io::Result<Vec<u8>> {
+fn prefixed(raw: &[u8], prefix: &[u8]) -> io::Result<Bytes> {
     let failed = |code| io::Error::other(get_error_name(code));
     let window = usize::BITS - (raw.len() + prefix.len()).leading_zeros();
     let mut zstd = CCtx::create();
@@ -155,8 +161,7 @@ fn prefixed(raw: &[u8], prefix: &[u8]) -> io::Result<Vec<u8>> {
     zstd.ref_prefix(prefix).map_err(failed)?;
     let mut frame = Vec::with_capacity(compress_bound(raw.len()));
     zstd.compress2(&mut frame, raw).map_err(failed)?;
-    frame.shrink_to_fit();
-    Ok(frame)
+    Ok(Bytes::copy_from_slice(&frame))
 }
 
 /// Offset and length of the stretch of an older layer of this size in which a part was.

@@ -19,7 +19,7 @@ use crate::image::{Archive, ArchivedLayer, DiffId, ReadAt};
 
 use super::super::source::{ImageSource, OlderLayer, find};
 use super::effort::Skill;
-use super::frame::{Press, gzip};
+use super::frame::{Desk, Press};
 use super::patch::{Errand, Patch};
 use super::room::{Claim, Made, Room, Share};
 
@@ -278,17 +278,19 @@ impl<R: ReadAt + Send + Sync + 'static> Shipment<R> {
         let (archive, press) = (Arc::clone(&self.archive), Arc::clone(&self.press));
         let compressing = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            let raw = read(&archive, part)?;
-            let began = Instant::now();
-            let packed = match form {
-                Form::Gzip => gzip(&raw, level),
-                Form::Zstd => press.zstd(&raw, level),
-            };
-            Ok::<_, io::Error>((packed?, raw.len(), began.elapsed()))
+            press.at_desk(|desk| {
+                read(&archive, part, &mut desk.raw)?;
+                let began = Instant::now();
+                let packed = match form {
+                    Form::Gzip => desk.packer.gzip(&desk.raw, level),
+                    Form::Zstd => desk.packer.zstd(&desk.raw, level),
+                };
+                Ok((packed?, desk.raw.len(), began.elapsed()))
+            })
         });
         let (packed, raw, time) = compressing.await.map_err(io::Error::other)??;
         self.skill().learn(form, level, raw, packed.len(), time);
-        Ok(packed.into())
+        Ok(packed)
     }
 
     /// Nothing, where that is not clearly less than the parts by themselves.
@@ -299,19 +301,21 @@ impl<R: ReadAt + Send + Sync + 'static> Shipment<R> {
         let (archive, press) = (Arc::clone(&self.archive), Arc::clone(&self.press));
         let making = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            let raw = read(&archive, patch.span)?;
-            let lacking = usize::try_from(errand.length()).unwrap_or(usize::MAX);
-            let Some((form, made)) = patch.make(&raw, lacking, &press)? else { return Ok(None) };
-            if made.len() < lacking / SURELY {
-                return Ok(Some((form, made.into())));
-            }
-            let plain = errand.parts.iter().map(|part| {
-                let from = usize::try_from(part.offset - patch.span.offset).unwrap_or(0);
-                let own = &raw[from..][..usize::try_from(part.length).unwrap_or(0)];
-                press.zstd(own, Form::Zstd.usual()).map(|frame| frame.len())
-            });
-            let plain = plain.sum::<io::Result<usize>>()?;
-            Ok((made.len() < plain - plain / CLEARLY).then(|| (form, made.into())))
+            press.at_desk(|Desk { raw, packer }| {
+                read(&archive, patch.span, raw)?;
+                let lacking = usize::try_from(errand.length()).unwrap_or(usize::MAX);
+                let Some((form, made)) = patch.make(raw, lacking, packer)? else { return Ok(None) };
+                if made.len() < lacking / SURELY {
+                    return Ok(Some((form, made)));
+                }
+                let plain = errand.parts.iter().map(|part| {
+                    let from = usize::try_from(part.offset - patch.span.offset).unwrap_or(0);
+                    let own = &raw[from..][..usize::try_from(part.length).unwrap_or(0)];
+                    packer.zstd(own, Form::Zstd.usual()).map(|frame| frame.len())
+                });
+                let plain = plain.sum::<io::Result<usize>>()?;
+                Ok((made.len() < plain - plain / CLEARLY).then_some((form, made)))
+            })
         });
         making.await.map_err(io::Error::other)?
     }
@@ -341,11 +345,12 @@ fn bound(raw: u64) -> usize {
     usize::try_from(raw + raw / 128 + 1024).unwrap_or(usize::MAX)
 }
 
-/// The part's uncompressed bytes.
-fn read<R: ReadAt>(archive: &Archive<R>, part: Part) -> io::Result<Vec<u8>> {
-    let mut raw = Vec::with_capacity(usize::try_from(part.length).unwrap_or(0));
-    archive.layer_range(&part.layer, part.offset, part.length).read_to_end(&mut raw)?;
-    if raw.len() as u64 == part.length { Ok(raw) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+/// The part's uncompressed bytes, in place of what was there.
+fn read<R: ReadAt>(archive: &Archive<R>, part: Part, raw: &mut Vec<u8>) -> io::Result<()> {
+    raw.clear();
+    raw.reserve(usize::try_from(part.length).unwrap_or(0));
+    archive.layer_range(&part.layer, part.offset, part.length).read_to_end(raw)?;
+    if raw.len() as u64 == part.length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 /// Processors that nobody else uses just now, one at least.

@@ -14,7 +14,7 @@ use crate::engine::ArchiveStream;
 use crate::image::{ArchivedLayer, Content, PartialArchive, ReadAt};
 
 use super::effort::Gauge;
-use super::frame::{gzip, zstd_frame};
+use super::frame::{gzip_member, zstd_frame};
 use super::patch::Errand;
 use super::progress::Progress;
 use super::room::{Claim, Share};
@@ -115,11 +115,10 @@ fn measured<R: ReadAt + Send + Sync + 'static>(
 }
 
 fn small(bytes: &[u8], form: Form) -> io::Result<Bytes> {
-    let packed = match form {
-        Form::Gzip => gzip(bytes, 6),
+    match form {
+        Form::Gzip => gzip_member(bytes),
         Form::Zstd => zstd_frame(bytes),
-    };
-    packed.map(Bytes::from)
+    }
 }
 
 /// The whole tarball, layers in parts of so many bytes at most; what is not of a layer is joined up to the next one.
