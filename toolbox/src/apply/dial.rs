@@ -5,20 +5,17 @@ use std::sync::Arc;
 
 use crate::bootstrap::{Access, dial_stdio};
 use crate::engine::{Dialer, EngineStream};
-use crate::ssh::{Connection, SshError};
 
-/// Streams to the engine through whatever connection `connect` gives.
-pub(super) fn dialer<F, C>(access: Access, socket: String, connect: F) -> Dialer
-where
-    F: Fn() -> C + Send + Sync + 'static,
-    C: Future<Output = Result<Connection, SshError>> + Send + 'static,
-{
-    let way = Arc::new((connect, access, socket));
+use super::line::Line;
+
+/// Streams to the engine over this line.
+pub(super) fn dialer(access: Access, socket: String, line: Arc<Line>) -> Dialer {
+    let way = Arc::new((line, access, socket));
     Arc::new(move || {
         let way = Arc::clone(&way);
         Box::pin(async move {
-            let (connect, access, socket) = &*way;
-            let connection = connect().await.map_err(io::Error::other)?;
+            let (line, access, socket) = &*way;
+            let connection = line.get().await.map_err(io::Error::other)?;
             let stream = match access {
                 Access::Socket => connection.streamlocal(socket).await.map_err(io::Error::other)?,
                 Access::DialStdio(root) => {

@@ -7,6 +7,7 @@
 mod containers;
 mod dial;
 mod event;
+mod line;
 mod lock;
 mod ours;
 mod push;

@@ -19,6 +19,7 @@ use crate::state::{EngineState, Scope};
 
 use super::dial::dialer;
 use super::event::{Events, What};
+use super::line::Line;
 use super::ours::Ours;
 pub use ready::Readiness;
 use ready::no_engine;
@@ -99,8 +100,8 @@ pub struct HostSession {
     socket: String,
     given: Become,
     agent: AgentDialer,
-    control: Connection,
-    bulk: Arc<OnceCell<Connection>>,
+    control: Arc<Line>,
+    bulk: Arc<Line>,
     /// Asked for where the engine alone does not tell enough.
     facts: OnceCell<SystemFacts>,
     /// And how it is reached.
@@ -130,10 +131,12 @@ impl HostSession {
         let socket = socket.to_owned();
         let steps = events.clone();
         let opened = async {
-            let control = Connection::open(&target, &agent).await?;
+            let first = Connection::open(&target, &agent).await?;
             // The next connection does not guess again.
-            target.identities.insert(0, control.identity().clone());
-            let (bulk, facts, packages) = Default::default();
+            target.identities.insert(0, first.identity().clone());
+            let (facts, packages) = Default::default();
+            let control = Arc::new(Line::control(&target, &agent, first));
+            let bulk = Arc::new(Line::bulk(&target, &agent));
             let mut session =
                 Self { target, socket, given, agent, control, bulk, facts, engine: None, packages, events, ours };
             session.engine = session.find_engine(scope).await?;
@@ -148,7 +151,7 @@ impl HostSession {
     /// [`SessionError`] where Docker is to be installed from a bundle that was made for another kind of host.
     pub async fn set_packages(&mut self, packages: Packages) -> Result<(), SessionError> {
         if self.engine.is_none() && !self.facts().await?.dockerd {
-            packages.check(&self.control).await?;
+            packages.check(&self.control().await?).await?;
         }
         self.packages = packages;
         Ok(())
@@ -172,20 +175,21 @@ impl HostSession {
         let Some((engine, access)) = &self.engine else {
             return Err(EngineError::Unreachable { reason: "it does not run".into() }.into());
         };
-        let connection = match number {
-            0 => self.bulk_line().await?,
-            _ => Connection::open_bulk(&self.target, &self.agent).await?,
+        let line = match number {
+            0 => Arc::clone(&self.bulk),
+            _ => Arc::new(Line::bulk(&self.target, &self.agent)),
         };
-        let dialer = dialer(access.clone(), self.socket.clone(), move || {
-            let connection = connection.clone();
-            async move { Ok(connection) }
-        });
-        Ok(engine.over(dialer)?)
+        line.get().await?;
+        Ok(engine.over(dialer(access.clone(), self.socket.clone(), line))?)
     }
 
-    /// The connection for everything that is large.
-    async fn bulk_line(&self) -> Result<Connection, SshError> {
-        self.bulk.get_or_try_init(async || Connection::open_bulk(&self.target, &self.agent).await).await.cloned()
+    /// From here on a connection that is gone is made anew: for work that may be done twice, and needs no lock.
+    pub fn comes_back(&self) {
+        self.control.comes_back();
+    }
+
+    async fn control(&self) -> Result<Connection, SshError> {
+        self.control.get().await
     }
 
     /// The host's events.
@@ -198,7 +202,7 @@ impl HostSession {
     /// # Errors
     /// [`SshError`] where the host cannot open it.
     pub async fn tcp(&self, host: &str, port: u16) -> Result<ChannelStream, SshError> {
-        self.control.tcp(host, port).await
+        self.control().await?.tcp(host, port).await
     }
 
     /// Runs a short command on the host.
@@ -206,7 +210,7 @@ impl HostSession {
     /// # Errors
     /// [`SshError`] where it cannot be run; its status is not looked at.
     pub async fn exec(&self, command: &str) -> Result<Output, SshError> {
-        self.control.exec(command, b"").await
+        self.control().await?.exec(command, b"").await
     }
 
     /// Everything a plan needs to know; reads only.
@@ -253,9 +257,10 @@ impl HostSession {
 
     /// A password is tried only where the host cannot be worked on without it.
     async fn ask(&self) -> Result<SystemFacts, ProbeError> {
-        let mut facts = probe(&self.control, &self.socket).await?;
+        let control = self.control().await.map_err(ProbeError::from)?;
+        let mut facts = probe(&control, &self.socket).await?;
         if !facts.socket_writable || facts.dockerd && !facts.dockerd_running {
-            facts.escalate(&self.control, &self.given).await?;
+            facts.escalate(&control, &self.given).await?;
         }
         Ok(facts)
     }
@@ -276,14 +281,12 @@ impl HostSession {
 
     /// Free bytes of the file system that this directory is on; `None` where the host does not say.
     pub(super) async fn free_at(&self, directory: &str) -> Result<Option<u64>, SshError> {
-        free_bytes(&self.control, directory).await
+        free_bytes(&self.control().await?, directory).await
     }
 
     /// Says goodbye, which closes everything that is open over these connections.
     pub async fn close(self) {
-        if let Some(bulk) = self.bulk.get() {
-            bulk.close().await;
-        }
+        self.bulk.close().await;
         self.control.close().await;
     }
 
@@ -293,7 +296,7 @@ impl HostSession {
         let mut idle = 0;
         let known = self.facts().await?;
         loop {
-            let facts = known.again(&self.control, &self.socket).await?;
+            let facts = known.again(&self.control().await?, &self.socket).await?;
             let reason = match facts.access()? {
                 Some(access) => match self.reach_engine(&facts, access).await {
                     Ok(engine) => return Ok((facts, engine)),
@@ -352,19 +355,8 @@ impl HostSession {
     }
 
     async fn try_engine(&self, access: Access, scope: Option<&Scope<'_>>) -> Result<Docker, EngineError> {
-        let control = self.control.clone();
-        let control = dialer(access.clone(), self.socket.clone(), move || {
-            let connection = control.clone();
-            async move { Ok(connection) }
-        });
-        let (bulk, target, agent) = (Arc::clone(&self.bulk), self.target.clone(), self.agent.clone());
-        let bulk = dialer(access, self.socket.clone(), move || {
-            let (bulk, target, agent) = (Arc::clone(&bulk), target.clone(), agent.clone());
-            async move {
-                let open = async || Connection::open_bulk(&target, &agent).await;
-                bulk.get_or_try_init(open).await.cloned()
-            }
-        });
+        let control = dialer(access.clone(), self.socket.clone(), Arc::clone(&self.control));
+        let bulk = dialer(access, self.socket.clone(), Arc::clone(&self.bulk));
         match scope {
             Some(scope) => Docker::connect_to_look(control, bulk, scope).await,
             None => Docker::connect(control, bulk).await,

@@ -21,14 +21,7 @@ pub use reboot::reboot;
 pub use root::{Become, NoRoot, Rights, Root, RootError, Why, dial_stdio};
 pub use settings::{Change, SettingsError};
 
-use std::time::Duration;
-
-use tokio::time::timeout;
-
 use crate::ssh::{Connection, SshError, quote};
-
-/// How long the questions may take: a login script or a dead network mount must not hang a deploy.
-const PROBE: Duration = Duration::from_secs(60);
 
 /// Why a host does not say what it is.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +33,11 @@ pub enum ProbeError {
     #[error(transparent)]
     NoShell(#[from] Unusable),
     /// A command hangs.
-    #[error("the host did not answer simple questions (id, uname, df) within {} s", PROBE.as_secs())]
-    TimedOut,
+    #[error("the host did not answer simple questions (id, uname, df) within {seconds} s")]
+    TimedOut {
+        /// How long was waited.
+        seconds: u64,
+    },
 }
 
 impl ProbeError {
@@ -50,7 +46,7 @@ impl ProbeError {
         match self {
             Self::Ssh(error) => error.hint(),
             Self::NoShell(error) => Some(error.hint()),
-            Self::TimedOut => {
+            Self::TimedOut { .. } => {
                 Some("log in and see what hangs: the login's profile, or df on a dead network mount".into())
             }
         }
@@ -63,8 +59,10 @@ impl ProbeError {
 /// [`ProbeError`].
 pub async fn probe(connection: &Connection, socket: &str) -> Result<SystemFacts, ProbeError> {
     let script = facts::script(socket);
-    let asked = timeout(PROBE, connection.exec("sh -s", script.as_bytes())).await;
-    let output = asked.map_err(|_| ProbeError::TimedOut)??;
+    let output = connection.exec("sh -s", script.as_bytes()).await.map_err(|error| match error {
+        SshError::Unfinished { seconds, .. } => ProbeError::TimedOut { seconds },
+        error => error.into(),
+    })?;
     let facts = SystemFacts::parse(&output.stdout_text());
     if facts.user.is_empty() {
         let said = [output.stdout_text(), output.stderr_text()].concat();

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -138,6 +139,23 @@ pub(super) struct Rollout {
     /// Seconds to wait for another deploy of the project to end
     #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub(super) lock_wait: u64,
+    #[command(flatten)]
+    pub(super) reconnect: Reconnect,
+}
+
+/// What happens when the line to a host breaks while images go to it.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Reconnect {
+    /// Seconds to go on trying when the line to a host breaks while images go to it, 0 for not at all
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    reconnect: u64,
+}
+
+impl Reconnect {
+    /// How long.
+    pub(super) fn limit(self) -> Duration {
+        Duration::from_secs(self.reconnect)
+    }
 }
 
 /// Arguments of `plan`.

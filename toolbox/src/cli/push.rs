@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
 
@@ -37,6 +38,8 @@ pub(super) struct Arguments {
     /// Hosts that are sent to at once
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=512))]
     parallel: u16,
+    #[command(flatten)]
+    reconnect: args::Reconnect,
 }
 
 type Images = BTreeMap<String, DesiredImage>;
@@ -182,7 +185,8 @@ async fn send_all(load: Load, arguments: &Arguments, begun: &Begun, ui: Ui) -> V
     hosts.sort_by_key(|(_, plan)| !seeding.is_seed(&plan.host));
     let seeding = &seeding;
     let sends = hosts.into_iter().map(|(seen, plan)| {
-        let cargo = Cargo { supplies: &supplies[&plan.host], helper: &helper, hosts: count };
+        let reconnect = arguments.reconnect.limit();
+        let cargo = Cargo { supplies: &supplies[&plan.host], helper: &helper, hosts: count, reconnect };
         async move {
             let mut interrupted = begun.interrupted.clone();
             let place = seeding.begin(&plan.host, cargo.supplies.iter().map(|supply| supply.shipment(count)));
@@ -210,6 +214,7 @@ struct Cargo<'a> {
     supplies: &'a [Arc<Supply>],
     helper: &'a Reference,
     hosts: usize,
+    reconnect: Duration,
 }
 
 async fn send_one(seen: &Seen, plan: &Plan, cargo: &Cargo<'_>, place: Place) -> Result<(), (Outcome, Option<Failure>)> {
@@ -217,6 +222,7 @@ async fn send_one(seen: &Seen, plan: &Plan, cargo: &Cargo<'_>, place: Place) -> 
         (Outcome::FailedIncomplete, Some(Failure::of(error, hint).on(&plan.host)))
     };
     let (Some(engine), Ok(facts)) = (seen.session.engine(), &seen.facts.engine) else { return Ok(()) };
+    seen.session.comes_back();
     tag(engine, plan).await.map_err(|e| failed(&e, e.hint()))?;
     let held: BTreeMap<Reference, usize> = plan.operations.iter().filter_map(pushed).collect();
     let (route, events) = (HostRoute::new(&seen.session), seen.session.events());
@@ -231,7 +237,8 @@ async fn send_one(seen: &Seen, plan: &Plan, cargo: &Cargo<'_>, place: Place) -> 
             continue;
         }
         let (images, ours, place) = (&facts.images, seen.session.ours(), &place);
-        let sending = Push { shipment, held: &here, helper, images, ours, place };
+        let reconnect = cargo.reconnect;
+        let sending = Push { shipment, held: &here, helper, images, ours, place, reconnect };
         let names: Vec<String> = here.keys().map(Reference::familiar).collect();
         let sent = supply.send(engine, &route, &sending, events);
         let sent = events.step(&format!("push {}", names.join(", ")), sent).await;

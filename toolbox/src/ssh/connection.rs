@@ -21,7 +21,7 @@ use super::prompt::Goodbye;
 use super::road::{self, Road};
 use super::room::Room;
 use super::tap::{Heard, Tap};
-use super::{AgentDialer, ChannelStream, SshError, Target, auth, busy};
+use super::{AgentDialer, ChannelStream, SshError, Target, Timeouts, auth, busy};
 
 /// How long [`Connection::close`] waits for the end.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -40,6 +40,7 @@ pub(super) struct Inner {
     /// The connection that carries this one.
     _hop: Option<Connection>,
     goodbye: Goodbye,
+    pub(super) timeouts: Timeouts,
     pub(super) room: Room,
 }
 
@@ -290,7 +291,8 @@ impl Connection {
             seconds: target.timeouts.auth.as_secs(),
         })??;
         let peer = Arc::new(Peer { address: target.address.clone(), label: target.label(), notes });
-        Ok(Self(Arc::new(Inner { handle, peer, overflow, over, identity, _hop: hop, goodbye, room })))
+        let timeouts = target.timeouts;
+        Ok(Self(Arc::new(Inner { handle, peer, overflow, over, identity, _hop: hop, goodbye, timeouts, room })))
     }
 }
 

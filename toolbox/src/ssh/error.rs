@@ -244,6 +244,26 @@ pub enum SshError {
         /// The reason's name in the protocol, with the server's own words when it had any.
         reason: String,
     },
+    /// A command took too long.
+    #[error("`{command}` on {address} did not end within {seconds} s")]
+    Unfinished {
+        /// The address as given.
+        address: String,
+        /// The command, shortened.
+        command: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// A command that tells how far it is has told nothing for too long.
+    #[error("`{command}` on {address} has said nothing for {seconds} s")]
+    Silent {
+        /// The address as given.
+        address: String,
+        /// The command, shortened.
+        command: String,
+        /// How long was waited.
+        seconds: u64,
+    },
     /// The channel of a command was closed without saying how the command ended.
     #[error("{address} did not say how `{command}` ended")]
     ExitMissing {

@@ -4,10 +4,12 @@
 //! how: a channel that just goes away is an error, never a success.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use russh::ChannelWriteHalf;
 use russh::client::Msg;
+use tokio::time::timeout;
 
 use super::channel::{BUFFER, Event, Incoming};
 use super::connection::Connection;
@@ -60,16 +62,25 @@ pub enum OutputStream {
 }
 
 impl Connection {
-    /// Runs a command to its end with `stdin` as its standard input. A status other than 0 is not
-    /// an error.
+    /// Runs a short command to its end with `stdin` as its standard input. A status other than 0 is
+    /// not an error.
     ///
     /// The command is read by the login user's shell: see [`quote`](super::quote()).
     ///
     /// # Errors
+    /// [`SshError::Unfinished`] when it takes longer than the target's timeout for commands.
     /// [`SshError::OutputTooLong`] beyond 16 MiB on either stream (the command still runs to its
     /// end), [`SshError::ExitMissing`], [`SshError::Killed`], [`SshError::Disconnected`],
     /// [`SshError::ChannelRefused`].
     pub async fn exec(&self, command: &str, stdin: &[u8]) -> Result<Output, SshError> {
+        let limit = self.0.timeouts.command;
+        timeout(limit, self.run(command, stdin)).await.unwrap_or_else(|_| {
+            let (address, command) = (self.address().to_owned(), shorten(command));
+            Err(SshError::Unfinished { address, command, seconds: limit.as_secs() })
+        })
+    }
+
+    async fn run(&self, command: &str, stdin: &[u8]) -> Result<Output, SshError> {
         let (mut stdout, mut stderr) = (Capture::default(), Capture::default());
         let incoming = self.start(command).await?;
         let exit = self
@@ -89,7 +100,8 @@ impl Connection {
     /// odd bytes replaced. Returns the exit status.
     ///
     /// # Errors
-    /// As [`Connection::exec`], without a limit on the output as a whole.
+    /// As [`Connection::exec`], without a limit on the output as a whole; [`SshError::Silent`] in place of
+    /// [`SshError::Unfinished`], when nothing was said for as long as the target's timeout for silence.
     pub async fn exec_lines(
         &self,
         command: &str,
@@ -168,9 +180,10 @@ impl Connection {
         let feeding = feed(incoming.writing(), Bytes::copy_from_slice(stdin));
         tokio::pin!(feeding);
         let mut fed = false;
+        let silence = self.0.timeouts.silence;
         loop {
             let event = tokio::select! {
-                event = incoming.next() => event,
+                event = timeout(silence, incoming.next()) => event.map_err(|_| self.silent(command, silence))?,
                 () = &mut feeding, if !fed => {
                     fed = true;
                     continue;
@@ -187,6 +200,11 @@ impl Connection {
                 None => return Err(self.peer().lost()),
             }
         }
+    }
+
+    fn silent(&self, command: &str, silence: Duration) -> SshError {
+        let (address, command) = (self.address().to_owned(), shorten(command));
+        SshError::Silent { address, command, seconds: silence.as_secs() }
     }
 
     fn too_long(&self, command: &str, limit: usize) -> SshError {

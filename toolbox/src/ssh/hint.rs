@@ -70,6 +70,10 @@ impl SshError {
                 .to_owned(),
             Self::AuthRefused(refusal) => refusal.hint(),
             Self::AuthTimedOut { .. } => "does the agent wait for a confirmation?".to_owned(),
+            Self::Unfinished { .. } => {
+                "log in and see what hangs: the login's profile, or a dead network mount (df)".to_owned()
+            }
+            Self::Silent { .. } => "log in and see what it waits for: ps -ef --forest; then run it again".to_owned(),
             Self::ChannelRefused { what, .. } => channel_hint(what),
             Self::Disconnected { .. } | Self::Handshake { .. } | Self::HandshakeTimedOut { .. } => {
                 "try again; what the server saw, on the host: journalctl -u ssh -n 20".to_owned()

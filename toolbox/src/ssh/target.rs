@@ -129,6 +129,10 @@ pub struct Timeouts {
     pub keepalive_interval: Duration,
     /// How many such questions may stay unanswered before the connection counts as lost.
     pub keepalive_max: usize,
+    /// A command whose output is wanted as a whole.
+    pub command: Duration,
+    /// Between two outputs of a command that tells how far it is.
+    pub silence: Duration,
 }
 
 impl Default for Timeouts {
@@ -139,6 +143,8 @@ impl Default for Timeouts {
             auth: Duration::from_secs(60),
             keepalive_interval: Duration::from_secs(15),
             keepalive_max: 3,
+            command: Duration::from_secs(60),
+            silence: Duration::from_secs(1800),
         }
     }
 }

@@ -21,7 +21,8 @@ const SLOW: f64 = 1.5e6;
 /// More than logging in takes, bytes.
 const LITTLE: usize = 1 << 20;
 
-/// The line. The first connection of a run, which is the one for control, neither stops nor breaks.
+/// The line. The first connection of a run, which is the one for control, does not stop, and breaks only where that is
+/// said.
 pub(crate) struct Line(Arc<Shared>);
 
 struct Shared {
@@ -38,6 +39,9 @@ struct State {
     sent: usize,
     stop_at: usize,
     cut_at: usize,
+    /// Control, too, is to be cut; and has been.
+    cut_wholly: bool,
+    control_cut: bool,
     /// How many connections there have to be before one of them carries more than a little.
     awaited: usize,
 }
@@ -72,7 +76,15 @@ impl Line {
 
     fn between(machine: &Machine, port: u16, to: &'static str, (delay, rate): (Duration, f64)) -> Self {
         let (stop_at, cut_at) = (usize::MAX, usize::MAX);
-        let state = Mutex::new(State { connections: 0, sent: 0, stop_at, cut_at, awaited: 0 });
+        let state = Mutex::new(State {
+            connections: 0,
+            sent: 0,
+            stop_at,
+            cut_at,
+            cut_wholly: false,
+            control_cut: false,
+            awaited: 0,
+        });
         let shared = Arc::new(Shared { delay, rate, state, changed: Condvar::new() });
         let (namespace, of_thread) = (File::open(machine.namespace()).unwrap(), Arc::clone(&shared));
         let (listening, listens) = mpsc::channel();
@@ -117,7 +129,7 @@ impl Line {
     /// Ends what was begun by [`Self::stops_after`] and [`Self::breaks_after`].
     pub(crate) fn goes_on(&self) {
         let mut state = self.0.state();
-        (state.stop_at, state.cut_at) = (usize::MAX, usize::MAX);
+        (state.stop_at, state.cut_at, state.cut_wholly) = (usize::MAX, usize::MAX, false);
         drop(state);
         self.0.changed.notify_all();
     }
@@ -126,6 +138,18 @@ impl Line {
     pub(crate) fn breaks_after(&self, bytes: usize) {
         let mut state = self.0.state();
         (state.connections, state.sent, state.cut_at) = (0, 0, bytes);
+    }
+
+    /// The same, and the connection for control breaks then as well.
+    pub(crate) fn breaks_wholly_after(&self, bytes: usize) {
+        self.breaks_after(bytes);
+        self.0.state().cut_wholly = true;
+    }
+
+    /// Waits until it has.
+    pub(crate) fn has_broken_wholly(&self) {
+        let waited = self.0.changed.wait_timeout_while(self.0.state(), Duration::from_secs(60), |s| !s.control_cut);
+        assert!(!waited.unwrap().1.timed_out(), "the line was not used");
     }
 }
 
@@ -142,8 +166,11 @@ impl Shared {
         }
         self.changed.notify_all();
         let waits = |s: &mut State| s.sent >= s.stop_at || (in_all > LITTLE && s.connections < s.awaited);
-        let state = self.changed.wait_while(state, |s| connection > 1 && waits(s)).unwrap();
-        connection == 1 || state.sent < state.cut_at
+        let mut state = self.changed.wait_while(state, |s| connection > 1 && waits(s)).unwrap();
+        let is_cut = state.sent >= state.cut_at && (connection > 1 || state.cut_wholly);
+        state.control_cut |= is_cut && connection == 1;
+        self.changed.notify_all();
+        !is_cut
     }
 }
 

@@ -291,7 +291,7 @@ fn engine_that_is_restarted_in_the_middle_is_told_and_the_next_push_works() {
         return;
     };
     setting.saves(&noise(48 << 20));
-    let running = setting.project.start(&setting.arguments(&[]));
+    let running = setting.project.start(&setting.arguments(&["--reconnect", "0"]));
     setting.arrives();
     setting.machine.restart_engine();
     running.ends().exits(1).hint(&["again"]);

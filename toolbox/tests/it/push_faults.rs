@@ -17,7 +17,7 @@ fn cut_at_three_places(setting: &Setting, line: &Line, length: usize) -> Vec<Str
         setting.saves(&noise_of(percent as u64, length));
         let before = image();
         line.breaks_after(length / 100 * percent);
-        setting.push().exits(1).hint(&["again"]);
+        setting.project.toolbox(&setting.arguments(&["--reconnect", "0"])).exits(1).hint(&["again"]);
         assert_eq!(image(), before, "{percent} per cent");
         line.goes_on();
         said.push(setting.push().exits(0).stderr);
@@ -74,13 +74,44 @@ fn engine_that_dies_while_it_reads_a_stream_is_told_and_the_next_push_works() {
     let line = Line::lay(&setting.machine, &setting.project);
     setting.saves(&noise_of(1, 12 << 20));
     line.stops_after(6 << 20);
-    let running = setting.project.start(&setting.arguments(&[]));
+    let running = setting.project.start(&setting.arguments(&["--reconnect", "0"]));
     line.has_stopped();
     setting.machine.restart_engine();
     line.goes_on();
     running.ends().exits(1).hint(&["again"]);
     assert_eq!(setting.machine.engine().docker(&["image", "ls", "--quiet", &setting.image]), "");
     setting.push().exits(0);
+    setting.is_whole();
+}
+
+#[test]
+fn line_that_breaks_is_laid_anew_and_what_has_arrived_stays() {
+    let Some(setting) = Setting::on("push-anew", Make::Own) else {
+        return;
+    };
+    let line = Line::lay_long(&setting.machine, &setting.project);
+    setting.saves(&noise_of(1, 24 << 20));
+    line.breaks_wholly_after(12 << 20);
+    let running = setting.project.start(&setting.arguments(&[]));
+    line.has_broken_wholly();
+    line.goes_on();
+    running.ends().exits(0).tells("trying again in 1 s").tells("kept from an earlier push");
+    setting.is_whole();
+}
+
+#[test]
+fn engine_that_comes_back_gets_the_stream_anew() {
+    let Some(setting) = Setting::on("push-comes-back", Make::Own) else {
+        return;
+    };
+    let line = Line::lay(&setting.machine, &setting.project);
+    setting.saves(&noise_of(1, 12 << 20));
+    line.stops_after(6 << 20);
+    let running = setting.project.start(&setting.arguments(&[]));
+    line.has_stopped();
+    setting.machine.restart_engine();
+    line.goes_on();
+    running.ends().exits(0).tells("trying again in 1 s");
     setting.is_whole();
 }
 

@@ -178,7 +178,7 @@ fn seed_that_dies_in_the_middle_is_told_and_the_other_host_has_all() {
         return;
     };
     pair.lines[0].stops_after(SIZE / 2);
-    let running = pair.project.start(&pair.arguments());
+    let running = pair.project.start(&[&pair.arguments()[..], &["--reconnect", "0"]].concat());
     pair.lines[0].has_stopped();
     let engine = pair.east.engine();
     engine.docker(&["kill", &engine.docker(&["ps", "--quiet"])]);

@@ -1,7 +1,10 @@
 //! Commands over a connection to a real sshd.
 
-use toolbox::ssh::{OutputStream, SshError, quote};
+use std::time::Duration;
 
+use toolbox::ssh::{OutputStream, SshError, Target, Timeouts, quote};
+
+use crate::ssh::open;
 use crate::ssh_channels::{line, soon};
 
 #[tokio::test]
@@ -76,4 +79,20 @@ async fn a_command_ended_by_a_signal_is_an_error() {
     let line = line(&[]).await;
     let result = line.connection.exec("kill -KILL $$", b"").await;
     assert!(matches!(&result, Err(SshError::Killed { signal, .. }) if signal == "KILL"), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_command_that_does_not_end_and_one_that_says_nothing_are_given_up() {
+    let line = line(&[]).await;
+    let second = Duration::from_secs(1);
+    let timeouts = Timeouts { command: second, silence: second, ..Timeouts::default() };
+    let connection = open(&Target { timeouts, ..line.sshd.target() }, &line.agent).await.unwrap();
+    let result = soon(connection.exec("echo one; exec sleep 9", b"")).await;
+    assert!(matches!(&result, Err(SshError::Unfinished { seconds: 1, .. })), "{result:?}");
+    let mut said = Vec::new();
+    let following = connection.exec_lines("echo one; exec sleep 9", b"", |_, text| said.push(text.to_owned()));
+    let result = soon(following).await;
+    assert!(matches!(&result, Err(SshError::Silent { seconds: 1, .. })), "{result:?}");
+    assert_eq!(said, ["one"]);
+    assert!(connection.exec("true", b"").await.unwrap().success());
 }

@@ -45,6 +45,12 @@ pub enum PushError {
         /// Bytes that are free after what had arrived has been cleared away.
         free: u64,
     },
+    /// What was to be sent cannot be read here any more.
+    #[error("reading the images: {reason}")]
+    Unread {
+        /// What the system says.
+        reason: String,
+    },
     /// The connection, the engine or the receiver went away in the middle.
     #[error("sending images was cut: {reason}")]
     Cut {
@@ -74,6 +80,9 @@ impl PushError {
             Self::Load { .. } | Self::NoSpace { .. } | Self::Full { .. } if self.says_full() => {
                 Some("make room on the host (docker image prune, docker system df) and run it again".into())
             }
+            Self::Unread { .. } => {
+                Some("see that there is room where images are spooled (--cache), and run it again".into())
+            }
             Self::Cut { .. } => Some("run it again: it goes on from what has arrived".into()),
             _ => None,
         }
@@ -84,8 +93,13 @@ impl PushError {
         match self {
             Self::NoSpace { .. } | Self::Full { .. } => true,
             Self::Engine(_) | Self::Load { .. } => EngineError::says_full(&self.to_string()),
-            Self::NotInArchive { .. } | Self::Source(_) | Self::Cut { .. } => false,
+            Self::NotInArchive { .. } | Self::Source(_) | Self::Unread { .. } | Self::Cut { .. } => false,
         }
+    }
+
+    /// The line broke, or whoever is at its other end.
+    pub(super) fn is_cut(&self) -> bool {
+        matches!(self, Self::Cut { .. } | Self::Engine(EngineError::Unreachable { .. }))
     }
 
     /// Something was loaded, or might have been, and the engine can be asked about it.
@@ -93,7 +107,7 @@ impl PushError {
         match self {
             Self::Engine(error) => !matches!(error, EngineError::Unreachable { .. }),
             Self::Load { .. } | Self::NoSpace { .. } | Self::Full { .. } => true,
-            Self::NotInArchive { .. } | Self::Source(_) | Self::Cut { .. } => false,
+            Self::NotInArchive { .. } | Self::Source(_) | Self::Unread { .. } | Self::Cut { .. } => false,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Sending images: what the host lacks, then proof that it arrived.
 
+mod again;
 mod choice;
 mod delta;
 mod effort;
@@ -21,6 +22,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use toolbox_wire::ErrorKind;
 
@@ -33,6 +35,7 @@ use super::event::{Events, What};
 use super::ours::Ours;
 use super::source::find;
 
+pub use again::push;
 use choice::{Candidate, Situation};
 pub use error::{PushError, Unsent};
 use progress::Progress;
@@ -81,14 +84,12 @@ pub struct Push<'a, R> {
     pub ours: &'a Ours,
     /// Which other hosts it shares the images with.
     pub place: &'a Place,
+    /// How long it is tried again when the line breaks.
+    pub reconnect: Duration,
 }
 
-/// Sends images of one archive, and checks what the engine made of them; where that is not what was sent, sends
-/// everything of those once, if no layer was left out of the archive.
-///
-/// # Errors
-/// [`Unsent`].
-pub async fn push<E: Engine, R: ReadAt + Send + Sync + 'static>(
+/// One attempt.
+async fn push_once<E: Engine, R: ReadAt + Send + Sync + 'static>(
     engine: &E,
     route: &impl Route,
     push: &Push<'_, R>,
@@ -292,7 +293,8 @@ impl<E: Engine, W: Route, R: ReadAt + Send + Sync + 'static> Receiving<'_, E, W,
         }
         let held = BTreeMap::from([(reference.clone(), 0)]);
         let (ours, place) = (self.push.ours, Place::default());
-        let push = Push { shipment, held: &held, helper: None, images: &[], ours, place: &place };
+        let reconnect = Duration::ZERO;
+        let push = Push { shipment, held: &held, helper: None, images: &[], ours, place: &place, reconnect };
         let archive = compose(shipment, &held)?;
         stream_and_check(self.engine, &push, &archive, self.events).await
     }
@@ -306,7 +308,8 @@ impl<E: Engine, W: Route, R: ReadAt + Send + Sync + 'static> Receiving<'_, E, W,
             Err(Broken::Refused { kind: ErrorKind::Space, text, .. }) => Err(PushError::NoSpace { text }),
             Err(Broken::Refused { kind: ErrorKind::Engine, text, .. }) => Err(PushError::Load { text }),
             Err(refused @ Broken::Refused { .. }) => Ok(self.without(&refused)),
-            Err(cut @ (Broken::Ended(_) | Broken::Read(_))) => Err(PushError::Cut { reason: cut.to_string() }),
+            Err(Broken::Read(reason)) => Err(PushError::Unread { reason }),
+            Err(cut @ Broken::Ended(_)) => Err(PushError::Cut { reason: cut.to_string() }),
         }
     }
 

@@ -135,9 +135,11 @@ impl<'a, E: Engine, W: Route> Receiver<'a, E, W> {
     pub(super) async fn remove(&self) {
         let removed = async {
             let _ = self.engine.remove(&self.id, false).await;
-            // The engine answers at once where the container's own end has begun to remove it.
+            // The engine answers at once where the container's own end has begun to remove it; and a line may have broken
+            // before it was asked.
             while self.engine.status(&self.id).await.is_ok() {
                 sleep(MOMENT).await;
+                let _ = self.engine.remove(&self.id, false).await;
             }
         };
         let _ = timeout(PATIENCE, removed).await;

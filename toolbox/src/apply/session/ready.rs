@@ -1,10 +1,11 @@
 //! Making a host ready without a project: the engine, its settings, a reboot.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{HostSession, SessionError, told};
+use super::{HostSession, Line, SessionError, told};
 use crate::bootstrap::{Change, InstallError, SettingsError, SystemFacts, reboot, start_engine};
 use crate::engine::About;
 use crate::inventory::EngineSettings;
@@ -45,7 +46,7 @@ impl HostSession {
     pub async fn plan_readiness(&mut self, wanted: &Readiness<'_>) -> Result<Plan, SessionError> {
         if wanted.takes_root() {
             let mut facts = self.facts().await?.clone();
-            facts.escalate(&self.control, &self.given).await?;
+            facts.escalate(&self.control().await?, &self.given).await?;
             self.facts = facts.into();
         }
         let facts = self.facts().await?;
@@ -58,7 +59,7 @@ impl HostSession {
             Some(about) => plan.unchanged.push(format!("{} {}", about.name(), about.version)),
             None => plan.operations.push(engine_operation(facts)?),
         }
-        if let Some(change) = Change::find(&self.control, facts, wanted.settings).await? {
+        if let Some(change) = Change::find(&self.control().await?, facts, wanted.settings).await? {
             plan.operations.push(settings_operation(&change, wanted.settings, about.as_ref()));
         }
         if facts.reboot_required && wanted.reboot {
@@ -95,15 +96,16 @@ impl HostSession {
         let events = self.events.clone();
         match action {
             Action::InstallEngine => {
-                let bulk = async || self.bulk_line().await;
-                let installed = install_engine(&self.control, self.facts().await?, &self.packages, bulk, told(&events));
+                let bulk = async || self.bulk.get().await;
+                let (control, facts) = (self.control().await?, self.facts().await?);
+                let installed = install_engine(&control, facts, &self.packages, bulk, told(&events));
                 events.step("install Docker", installed).await?;
             }
             Action::StartEngine => {}
             _ => return Ok(()),
         }
         let started = async {
-            start_engine(&self.control, self.facts().await?, told(&events)).await?;
+            start_engine(&self.control().await?, self.facts().await?, told(&events)).await?;
             self.reach_again().await
         };
         events.step("start Docker", started).await
@@ -111,12 +113,13 @@ impl HostSession {
 
     /// Compared again, as the engine may have been installed since the plan was made.
     async fn change_settings(&mut self, wanted: &EngineSettings) -> Result<(), SessionError> {
-        let facts = self.facts().await?.again(&self.control, &self.socket).await?;
-        let Some(change) = Change::find(&self.control, &facts, wanted).await? else {
+        let control = self.control().await?;
+        let facts = self.facts().await?.again(&control, &self.socket).await?;
+        let Some(change) = Change::find(&control, &facts, wanted).await? else {
             return Ok(());
         };
         let events = self.events.clone();
-        let reason = match change.make(&self.control, &facts, told(&events)).await {
+        let reason = match change.make(&control, &facts, told(&events)).await {
             Ok(()) => match self.reach_again().await {
                 Ok(()) => return Ok(()),
                 Err(error) => error.to_string(),
@@ -127,7 +130,7 @@ impl HostSession {
             ) => tail,
             Err(error) => return Err(SettingsError::from(error).into()),
         };
-        change.undo(&self.control, &facts, told(&events)).await.map_err(SettingsError::from)?;
+        change.undo(&control, &facts, told(&events)).await.map_err(SettingsError::from)?;
         self.reach_again().await?;
         Err(SessionError::SettingsNotTaken { reason })
     }
@@ -146,7 +149,7 @@ impl HostSession {
 
     async fn reboot(&mut self) -> Result<(), SessionError> {
         let before = self.facts().await?.clone();
-        reboot(&self.control, &before).await?;
+        reboot(&self.control().await?, &before).await?;
         let deadline = Instant::now() + REBOOT;
         let (control, facts) = loop {
             sleep(LOOK).await;
@@ -160,7 +163,9 @@ impl HostSession {
             }
         };
         let ran = self.engine.take().is_some();
-        (self.control, self.bulk, self.facts) = (control, Default::default(), facts.into());
+        self.control = Arc::new(Line::control(&self.target, &self.agent, control));
+        self.bulk = Arc::new(Line::bulk(&self.target, &self.agent));
+        self.facts = facts.into();
         // Nobody knows when it is its turn while the host boots.
         if ran { self.reach_within(u32::MAX).await } else { Ok(()) }
     }

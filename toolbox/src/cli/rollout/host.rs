@@ -232,7 +232,8 @@ impl<'a> HostRun<'a> {
             }
             let helper = of_helper.filter(|_| !here.contains_key(helper)).map(|shipment| (helper, shipment));
             let (images, ours) = (&self.images, session.ours());
-            let sending = Push { shipment, held: &here, helper, images, ours, place };
+            let reconnect = self.rollout.reconnect;
+            let sending = Push { shipment, held: &here, helper, images, ours, place, reconnect };
             let names: Vec<String> = here.keys().map(Reference::familiar).collect();
             let label = format!("push {}", names.join(", "));
             let sent = self.events.step(&label, supply.send(engine, &route, &sending, &self.events)).await;

@@ -36,6 +36,8 @@ pub(super) struct Rollout {
     pub(super) hosts: usize,
     /// How long a container may take to be healthy.
     pub(super) timeout: Duration,
+    /// How long it is tried to reach a host again.
+    pub(super) reconnect: Duration,
     /// Hosts that are made ready at once.
     pub(super) parallel: usize,
     /// Hosts that change at once.
@@ -63,6 +65,7 @@ impl Rollout {
             supplies,
             hosts,
             timeout: Duration::from_secs(arguments.timeout),
+            reconnect: arguments.reconnect.limit(),
             parallel: arguments.parallel.into(),
             batch: batch(extension.batch, hosts),
             keep_changed: arguments.keep_changed,

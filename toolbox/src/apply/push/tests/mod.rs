@@ -101,6 +101,7 @@ struct World {
     held: usize,
     ours: Ours,
     place: Place,
+    reconnect: Duration,
     events: Events,
     seen: UnboundedReceiver<Event>,
 }
@@ -112,16 +113,16 @@ impl World {
         let (name, shipment) = ("shop:1".parse().unwrap(), shipment("shop:1", &slices));
         let helper = Some(self::shipment(HELPER, &[b"helper"]));
         let (engine, images, events) = (FakeEngine::default(), Vec::new(), Events::new("h", sender));
-        let (ours, place) = Default::default();
-        Self { engine, name, shipment, layers, helper, images, held: 0, ours, place, events, seen }
+        let (ours, place, reconnect) = Default::default();
+        Self { engine, name, shipment, layers, helper, images, held: 0, ours, place, reconnect, events, seen }
     }
 
     async fn push(&self) -> Result<(), PushError> {
         let name: Reference = HELPER.parse().unwrap();
         let helper = self.helper.as_ref().map(|shipment| (&name, shipment));
         let held = BTreeMap::from([(self.name.clone(), self.held)]);
-        let (shipment, images, ours) = (&self.shipment, &self.images, &self.ours);
-        let sending = Push { shipment, held: &held, helper, images, ours, place: &self.place };
+        let Self { shipment, images, ours, place, reconnect, .. } = self;
+        let sending = Push { shipment, held: &held, helper, images, ours, place, reconnect: *reconnect };
         push(&self.engine, &Near(&self.engine), &sending, &self.events).await.map_err(|unsent| unsent.error)
     }
 
@@ -181,6 +182,24 @@ async fn a_session_that_is_cut_at_any_request_costs_no_more_than_what_was_under_
         world.is_whole();
         assert_eq!(world.streams(), 0, "cut at {at}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_comes_back_is_gone_on_with() {
+    let mut world = World { reconnect: Duration::from_secs(60), ..World::new(vec![noise(3, 12 << 20)]) };
+    // hello, have, load and three parts.
+    world.engine.host.break_with(vec![Fault::GoneAt(6)]);
+    let mut seen = std::mem::replace(&mut world.seen, unbounded_channel().1);
+    let mend = async {
+        let waits = |event: &Event| matches!(&event.what, What::Note(note) if note.contains("trying again in 1 s"));
+        while seen.recv().await.is_some_and(|event| !waits(&event)) {}
+        world.engine.host.break_with(vec![]);
+    };
+    let (pushed, ()) = tokio::join!(world.push(), mend);
+    pushed.unwrap();
+    world.is_whole();
+    let (sent, whole) = (world.engine.host.payload(), 12 << 20);
+    assert!((whole..whole + (4 << 20)).contains(&sent), "{sent}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,7 +36,8 @@ impl Two {
 
     async fn push(&self) -> Result<(), Unsent> {
         let (shipment, held, images, ours) = (&self.shipment, &self.held, &self.images, &self.ours);
-        let sending = Push { shipment, held, helper: None, images, ours, place: &Place::default() };
+        let sending =
+            Push { shipment, held, helper: None, images, ours, place: &Place::default(), reconnect: Duration::ZERO };
         push(&self.engine, &Near(&self.engine), &sending, &self.events).await
     }
 
