@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use crate::apply::{Events, HostSession, Shelf, Store};
+use crate::apply::{Events, HostSession, Store};
 use crate::compose::Project;
 use crate::engine::Docker;
 use crate::plan::{is_in_charge, keeper_name};
@@ -78,14 +78,9 @@ impl Reached {
     /// # Errors
     /// The releases cannot be read, or containers are there without any.
     pub(super) async fn released(&self, project: &str) -> Result<Project, Failure> {
-        let keeper = keeper_name(project);
-        let shelf = match self.keeper() {
-            Some(_) => Store::new(&self.engine, &keeper).shelf().await,
-            None => Ok(Shelf::default()),
-        };
-        let shelf = shelf.map_err(|e| Failure::of(&e, e.hint()).on(&self.name))?;
-        match shelf.releases.into_iter().next() {
-            Some(newest) => Ok(newest.project),
+        let newest = newest_release(&self.engine, self.containers.iter(), project).await;
+        match newest.map_err(|failure| failure.on(&self.name))? {
+            Some(newest) => Ok(newest),
             None if self.containers.is_empty() => Ok(Project::empty(project, PathBuf::new())),
             None => {
                 let message = format!("{}: the host keeps no release that says what its services depend on", self.name);
@@ -98,6 +93,22 @@ impl Reached {
     pub(super) fn keeper(&self) -> Option<&ObservedContainer> {
         self.containers.iter().find(|c| c.role == Role::Keeper)
     }
+}
+
+/// The project as the newest release has it of a host where these containers of it are; `None` where there is none.
+///
+/// # Errors
+/// The releases cannot be read.
+pub(super) async fn newest_release<'a>(
+    engine: &Docker,
+    mut containers: impl Iterator<Item = &'a ObservedContainer>,
+    project: &str,
+) -> Result<Option<Project>, Failure> {
+    if !containers.any(|c| c.role == Role::Keeper) {
+        return Ok(None);
+    }
+    let shelf = Store::new(engine, &keeper_name(project)).shelf().await.map_err(|e| Failure::of(&e, e.hint()))?;
+    Ok(shelf.releases.into_iter().next().map(|newest| newest.project))
 }
 
 /// The service's own containers among these, those in charge before those that a deploy replaces or prepares.

@@ -12,10 +12,11 @@ use crate::state::{EngineState, ObservedContainer, Role};
 use crate::ui::{Ui, table};
 
 use super::args::{Common, Format, Status};
-use super::begin::begin;
-use super::connect::connect_all;
+use super::begin::begin_by_name;
+use super::connect::{Seen, connect_all};
 use super::exit_status::ExitStatus;
 use super::failure::Failures;
+use super::hosts::{newest_release, not_deployed};
 use super::interrupt;
 use super::services::chosen;
 
@@ -44,7 +45,8 @@ struct Row {
     ports: Vec<String>,
     /// The deploy that made it.
     release: Option<String>,
-    /// What is not as the file says, as far as a glance shows it: `plan` tells all.
+    /// What is not as the file says, or the newest release where that does not load, as far as a glance shows it: `plan`
+    /// tells all.
     drift: Vec<String>,
     relay: Option<Relay>,
 }
@@ -72,24 +74,45 @@ pub(super) async fn run(
     ui: Ui,
 ) -> Result<ExitStatus, Failures> {
     // The answer is the table: steps are not shown.
-    let begun = begin(common, key, Ui::new(true)).await?;
-    let project = &begun.context.project;
-    let services = chosen(project, &arguments.services)?;
+    let begun = begin_by_name(common, key, ui, Ui::new(true)).await?;
+    let named_only = begun.context.is_named_only();
+    let services = match named_only {
+        false => chosen(&begun.context.project, &arguments.services)?,
+        true => arguments.services.iter().cloned().collect(),
+    };
     let connected = connect_all(&begun);
     let mut rows = Vec::new();
     for host in interrupt::or_interrupted(&begun.interrupted, connected).await? {
         let placed = &begun.context.placed[&host.facts.host];
-        let seen = rows_of(placed, &host.facts);
+        let seen = match named_only {
+            false => rows_of((placed, "the file"), &host.facts),
+            true => rows_of((&kept(&host, placed, ui).await, "the newest release"), &host.facts),
+        };
         let wanted = |row: &Row| arguments.services.is_empty() || services.contains(&row.service);
         rows.extend(seen.into_iter().filter(wanted));
         host.session.close().await;
     }
+    let hosts: Vec<String> = begun.context.hosts.iter().map(|host| host.name.clone()).collect();
     begun.end().await;
+    if let Some(nowhere) = services.iter().find(|name| named_only && rows.iter().all(|row| row.service != **name)) {
+        return Err(not_deployed(nowhere, &hosts.join(", ")));
+    }
     ui.data(&match arguments.format {
         Format::Json => serde_json::to_string_pretty(&rows).unwrap_or_default() + "\n",
         Format::Text => text(&rows),
     });
     Ok(if rows.iter().all(is_well) { ExitStatus::Done } else { ExitStatus::Failed })
+}
+
+/// The project as the host keeps it, empty where it does not.
+async fn kept(host: &Seen, empty: &Project, ui: Ui) -> Project {
+    let (Some(engine), Ok(state)) = (host.session.engine(), &host.facts.engine) else { return empty.clone() };
+    let newest = newest_release(engine, state.of_project(&empty.name), &empty.name).await;
+    let newest = newest.unwrap_or_else(|failure| {
+        ui.say(&format!("warning: {}", failure.on(&host.facts.host)));
+        None
+    });
+    newest.unwrap_or_else(|| empty.clone())
 }
 
 /// It runs and can be reached, or was to end and did so well.
@@ -99,11 +122,12 @@ fn is_well(row: &Row) -> bool {
     !drifted(RELAY_STOPPED) && (row.state == "running" || ended_well)
 }
 
-fn rows_of(project: &Project, facts: &HostFacts) -> Vec<Row> {
+/// What is there beside what should be, by `source`.
+fn rows_of((project, source): (&Project, &str), facts: &HostFacts) -> Vec<Row> {
     let nothing = EngineState::empty();
     let engine = facts.engine.as_ref().unwrap_or(&nothing);
     let own = engine.of_project(&project.name).filter(|c| c.role == Role::Service && !c.oneoff);
-    let mut rows: Vec<Row> = own.map(|c| row(&facts.host, project, engine, c)).collect();
+    let mut rows: Vec<Row> = own.map(|c| row(&facts.host, (project, source), engine, c)).collect();
     let present: BTreeSet<String> = rows.iter().map(|r| r.service.clone()).collect();
     for service in project.services.values().filter(|s| !present.contains(&s.name)) {
         rows.push(Row {
@@ -125,7 +149,7 @@ fn rows_of(project: &Project, facts: &HostFacts) -> Vec<Row> {
     rows
 }
 
-fn row(host: &str, project: &Project, engine: &EngineState, container: &ObservedContainer) -> Row {
+fn row(host: &str, (project, source): (&Project, &str), engine: &EngineState, container: &ObservedContainer) -> Row {
     let service = container.service.clone().unwrap_or_default();
     let mut own = engine.of_project(&project.name);
     let relay = own.find(|c| c.role == Role::Relay && c.relay_of.as_ref() == Some(&service));
@@ -140,7 +164,7 @@ fn row(host: &str, project: &Project, engine: &EngineState, container: &Observed
         since: container.live.as_ref().map(|live| live.started.clone()),
         ports: shown_ports(&published.published),
         release: container.release.clone(),
-        drift: all_drift(project, engine, container, &service, relay),
+        drift: all_drift((project, source), engine, container, &service, relay),
         relay: relay.map(|r| Relay { container: r.name.clone(), state: r.state.clone() }),
         service,
     }
@@ -173,7 +197,7 @@ fn health(container: &ObservedContainer) -> Option<String> {
 }
 
 fn all_drift(
-    project: &Project,
+    (project, source): (&Project, &str),
     engine: &EngineState,
     container: &ObservedContainer,
     service: &str,
@@ -181,7 +205,7 @@ fn all_drift(
 ) -> Vec<String> {
     let Some(definition) = project.services.get(service) else {
         let inactive = project.inactive.contains(service);
-        return vec![if inactive { "its profile is not asked for" } else { "not in the file" }.to_owned()];
+        return vec![if inactive { "its profile is not asked for".to_owned() } else { format!("not in {source}") }];
     };
     let mut what = Vec::new();
     if !is_in_charge(container) {
@@ -270,7 +294,7 @@ mod tests {
             config_hash: Some(Fingerprint::of(&project, &project.services["web"], true).hash),
             ..observed(&project, "p-web-1", "Up 2 minutes (healthy)")
         };
-        let rows = rows_of(&project, &facts(vec![relay, web]));
+        let rows = rows_of((&project, "the file"), &facts(vec![relay, web]));
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].ports, ["80->8080/tcp", "127.0.0.1:81->8080/tcp"]);
         assert_eq!(rows[0].relay.as_ref().unwrap().container, "toolbox.p.web");
@@ -284,7 +308,7 @@ mod tests {
         let project = project("services:\n  web:\n    image: web\n");
         let dns = PublishedPort { protocol: Protocol::Udp, ..port("", 53) };
         let web = ObservedContainer { published: [dns].into(), ..observed(&project, "p-web-1", "Up 1 second") };
-        assert_eq!(rows_of(&project, &facts(vec![web]))[0].ports, ["53->8080/udp"]);
+        assert_eq!(rows_of((&project, "the file"), &facts(vec![web]))[0].ports, ["53->8080/udp"]);
     }
 
     #[test]
@@ -293,7 +317,10 @@ mod tests {
         let drifts = |change: &dyn Fn(&mut ObservedContainer)| {
             let mut container = observed(&project, "p-web-1", "Up 1 second");
             change(&mut container);
-            rows_of(&project, &facts(vec![container])).iter().flat_map(|r| r.drift.clone()).collect::<Vec<_>>()
+            rows_of((&project, "the file"), &facts(vec![container]))
+                .iter()
+                .flat_map(|r| r.drift.clone())
+                .collect::<Vec<_>>()
         };
         assert!(drifts(&|_| {}).is_empty());
         assert_eq!(drifts(&|c| c.config_hash = None), ["config"]);
@@ -318,7 +345,8 @@ mod tests {
     fn server_that_was_stopped_is_not_well_although_it_ended_with_status_0() {
         for (restart, well) in [("unless-stopped", false), ("always", false), ("on-failure", true), ("\"no\"", true)] {
             let project = project(&format!("services:\n  web:\n    image: web\n    restart: {restart}\n"));
-            let rows = rows_of(&project, &facts(vec![observed(&project, "p-web-1", "Exited (0) 2 s ago")]));
+            let rows =
+                rows_of((&project, "the file"), &facts(vec![observed(&project, "p-web-1", "Exited (0) 2 s ago")]));
             assert_eq!(rows.iter().all(is_well), well, "{restart}");
         }
     }

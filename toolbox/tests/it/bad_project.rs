@@ -74,7 +74,7 @@ fn file_that_does_not_load_stops_only_the_verbs_that_carry_it_out() {
             text => project.compose(text),
         }
         let going_on = format!("this goes by what the hosts keep of {}", project.name);
-        for verb in ["rollback", "releases", "prune", "logs", "stop", "start", "restart", "down"] {
+        for verb in ["rollback", "releases", "status", "prune", "logs", "stop", "start", "restart", "down"] {
             let run = project.toolbox(&[verb]);
             let warned = run.stderr.lines().any(|line| line.starts_with("warning: ") && line.contains(words));
             assert!(warned, "{verb}: {}", run.both());

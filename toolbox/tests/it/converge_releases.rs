@@ -62,6 +62,28 @@ fn rolls_back(setting: &Setting, arguments: &[&str]) -> Run {
     run.tells("motd").tells(&format!("this goes by what the hosts keep of {}", project.name))
 }
 
+/// Of a project whose file does not load, what is there is compared with the newest release.
+#[test]
+fn status_without_the_file_goes_by_the_newest_release() {
+    let Some(setting) = deployed("kept-status", 2) else {
+        return;
+    };
+    let (project, engine) = (&setting.project, setting.machine.engine());
+    let newest = releases(&setting)[0]["release"].clone();
+    std::fs::remove_file(project.path("motd")).unwrap();
+    let status = |services: &[&str], ends: i32| -> Value {
+        let run = project.toolbox(&[&["status", "--format", "json"], services].concat()).exits(ends);
+        serde_json::from_str(&run.tells("this goes by what the hosts keep of").stdout).unwrap()
+    };
+    let rows = status(&["web"], 0);
+    assert_eq!((&rows[0]["service"], &rows[0]["release"]), (&"web".into(), &newest));
+    assert_eq!((&rows[0]["drift"], &rows[1]), (&serde_json::json!([]), &Value::Null));
+    engine.docker(&["rm", "--force", &project.container("web")]);
+    let rows = status(&[], 1);
+    assert_eq!((&rows[0]["service"], &rows[0]["state"]), (&"web".into(), &"absent".into()));
+    project.toolbox(&["status", "be"]).exits(1).error(&["be is not deployed on vm"]);
+}
+
 #[test]
 fn rollback_brings_image_environment_and_configs_back_from_the_host_alone() {
     let Some(setting) = deployed("back", 3) else {
