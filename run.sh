@@ -32,6 +32,7 @@ Commands
   test [--quick]       all tests, as CI runs them; --quick leaves out the images and the virtual machine
        --engines       instead: deploys to Docker 26 and 28 and to Podman, which are fetched from Debian's archives
                        into .toolbox/engines, not installed (docs/targets.md)
+       --vms [-- SUITE...]  instead: the demo in a machine of Debian 11, 12 and 13 each, from bare to removed
   bench agent [-- ARG...]  the agent beside OpenSSH's: signatures, lists, memory (--rounds N, --seconds S)
   bench relay [-- ARG...]  what the relay before a service costs (the same options)
   bench deploy [-- ARG...] deploys beside Compose over ssh and Ansible: time, bytes (--rounds N)
@@ -69,7 +70,7 @@ END
 # --- the command line --------------------------------------------------------------------------------------
 
 AGAIN="$0${*:+ $*}"        # what to type to go on after a failure
-COMMAND='' WHAT='' HOST='' HOST_NAME='' HOST_PORT='' KEY_OPTION=${TOOLBOX_KEY_FILE:-} NO_INSTALL=no VOLUMES=no IMAGES=no QUICK=no ENGINES_WANTED=no
+COMMAND='' WHAT='' HOST='' HOST_NAME='' HOST_PORT='' KEY_OPTION=${TOOLBOX_KEY_FILE:-} NO_INSTALL=no VOLUMES=no IMAGES=no QUICK=no ENGINES_WANTED=no VMS_WANTED=no
 LIBVIRT=no IMAGE_OPTION='' XML_OPTION='' DEFINE=no
 REST=()                  # for the toolbox or for ssh
 
@@ -90,6 +91,7 @@ source scripts/deploy.sh
 source scripts/down.sh
 source scripts/test.sh
 source scripts/engines.sh
+source scripts/vms.sh
 source scripts/bench.sh
 source scripts/fuzz.sh
 
@@ -123,6 +125,7 @@ parse() {
             --images)     IMAGES=yes ;;
             --quick)      QUICK=yes ;;
             --engines)    ENGINES_WANTED=yes ;;
+            --vms)        VMS_WANTED=yes ;;
             --quiet)      QUIET=yes ;;
             -h | --help)  usage; exit 0 ;;
             --) REST=("${@:2}"); break ;;
@@ -145,8 +148,11 @@ option_value() {
 
 check_options() {
     if [[ $COMMAND != down && $VOLUMES$IMAGES = *yes* ]]; then usage_error "--volumes and --images belong to down"; fi
-    if [[ $COMMAND != test && $QUICK$ENGINES_WANTED = *yes* ]]; then usage_error "--quick and --engines belong to test"; fi
-    [[ $QUICK$ENGINES_WANTED != yesyes ]] || usage_error "--quick or --engines, not both"
+    case $COMMAND,$QUICK$ENGINES_WANTED$VMS_WANTED in
+        test,*yes*yes*) usage_error "one of --quick, --engines and --vms" ;;
+        test,*)         ;;
+        *yes*)          usage_error "--quick, --engines and --vms belong to test" ;;
+    esac
     case $COMMAND in
         up | deploy | plan | status | toolbox) ;;
         *) [[ -z $HOST ]] || usage_error "--host does not go with $COMMAND" ;;
@@ -155,6 +161,7 @@ check_options() {
     case $COMMAND in
         toolbox) (( ${#REST[@]} > 0 )) || usage_error "toolbox needs a verb, such as releases" ;;
         deploy | plan | status | ssh | bench | fuzz) ;;
+        test) (( ${#REST[@]} == 0 )) || [[ $VMS_WANTED = yes ]] || usage_error "$COMMAND takes no arguments after --" ;;
         *) (( ${#REST[@]} == 0 )) || usage_error "$COMMAND takes no arguments after --" ;;
     esac
     [[ -z $HOST || $LIBVIRT = yes ]] || split_host "$HOST"
@@ -311,10 +318,16 @@ main() {
         ssh)           shell_on_vm ;;
         logs)          show_logs ;;
         down)          take_all_down ;;
-        test)          if [[ $ENGINES_WANTED = yes ]]; then run_on_engines; else run_tests; fi ;;
+        test)          test_what ;;
         bench)         run_bench ;;
         fuzz)          run_fuzz ;;
     esac
+}
+
+test_what() {
+    if [[ $ENGINES_WANTED = yes ]]; then run_on_engines
+    elif [[ $VMS_WANTED = yes ]]; then run_on_vms
+    else run_tests; fi
 }
 
 main "$@"

@@ -16,12 +16,16 @@ dockerfiles() {
     done
 }
 
-# base_images FILE...: what their FROM lines name, without scratch, digests' options and earlier stages.
+# base_images FILE...: what their FROM lines name, without scratch, digests' options and earlier stages. An ARG before
+# the first of them has its value from the settings, else the one written there.
 base_images() {
-    awk 'FNR == 1 { delete stage }
+    VM_DEBIAN=$(setting VM_DEBIAN '') awk 'FNR == 1 { delete stage }
+         toupper($1) == "ARG" { split($2, pair, "="); value[pair[1]] = ENVIRON[pair[1]] ? ENVIRON[pair[1]] : pair[2] }
          toupper($1) == "FROM" {
              at = 2; while ($at ~ /^--/) at++
-             image = $at; if (image !~ /[:@]/) image = image ":latest"
+             image = $at
+             for (name in value) gsub("[$][{]" name "[}]", value[name], image)
+             if (image !~ /[:@]/) image = image ":latest"
              if ($at != "scratch" && !($at in stage) && !(image in seen)) { seen[image]; print image }
              if (toupper($(at + 1)) == "AS") stage[$(at + 2)]
          }' "$@" | sort            # debian: before rust:, which is built on it

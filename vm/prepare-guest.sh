@@ -24,7 +24,7 @@ choose_units() {
         proc-sys-fs-binfmt_misc.automount systemd-pstore.service modprobe@efi_pstore.service tmp.mount \
         getty@tty1.service serial-getty@ttyS0.service serial-getty@ttyAMA0.service
     systemctl enable systemd-networkd.service systemd-resolved.service ssh.service \
-        vm-clock.service vm-clock.timer vm-host-keys.service vm-ready.service vm-seed.service
+        vm-clock.service vm-clock.timer vm-grow.service vm-host-keys.service vm-ready.service vm-seed.service
 }
 
 # Done here, so that the first boot of each machine need not (ConditionNeedsUpdate=).
@@ -57,8 +57,21 @@ write_archive() {
         ./etc/hostname ./etc/hosts ./etc/resolv.conf ./proc ./sys ./dev ./run ./tmp
 }
 
+# Until Debian 12 a system may keep /lib apart from /usr/lib, where the modules lie.
+link_modules() {
+    [ -e /lib/modules ] || ln -s ../usr/lib/modules /lib/modules
+}
+
+# OpenSSH has PerSourcePenalties since 9.8, and takes no setting that it does not know.
+remove_unknown_settings() {
+    ! /usr/sbin/sshd -t -o PerSourcePenalties=no 2>&1 | grep -q 'Bad configuration option' ||
+        sed -i /^PerSourcePenalties/d /etc/ssh/sshd_config.d/10-vm.conf
+}
+
 remove_container_traces
 remove_identity
+link_modules
+remove_unknown_settings
 choose_units
 chmod -R u=rwX,go=rX /etc/systemd /etc/ssh/sshd_config.d /etc/apt/apt.conf.d /etc/dpkg/dpkg.cfg.d /etc/modprobe.d /etc/fstab
 chmod 0755 /usr/local/sbin/*
