@@ -100,6 +100,24 @@ fn line_that_breaks_is_laid_anew_and_what_has_arrived_stays() {
 }
 
 #[test]
+fn deploy_whose_lock_is_lost_with_the_line_ends_and_the_next_one_goes_on() {
+    let Some(setting) = Setting::on("push-lock", Make::Own) else {
+        return;
+    };
+    let line = Line::lay_long(&setting.machine, &setting.project);
+    setting.saves(&noise_of(1, 24 << 20));
+    setting.project.compose(&format!("services:\n  web:\n    image: {}\n", setting.image));
+    let deploy = ["deploy", "--images", "images.tar"];
+    line.breaks_wholly_after(16 << 20);
+    let running = setting.project.start(&deploy);
+    line.has_broken_wholly();
+    line.goes_on();
+    running.ends().exits(1).error(&["vm: the lock of the project was lost"]).hint(&["deploy again"]);
+    setting.project.toolbox(&deploy).exits(0).tells("kept from an earlier push");
+    setting.project.toolbox(&["status"]).exits(0).prints("running");
+}
+
+#[test]
 fn engine_that_comes_back_gets_the_stream_anew() {
     let Some(setting) = Setting::on("push-comes-back", Make::Own) else {
         return;

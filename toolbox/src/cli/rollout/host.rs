@@ -147,7 +147,12 @@ impl<'a> HostRun<'a> {
         let place = self.seeding.begin(&self.plan.host, shipments);
         // Hosts that go on at the same time have all begun before the first of them looks for its seed.
         yield_now().await;
-        self.push(session, &|_| true, &place).await?;
+        let mut lost = lock.lost();
+        tokio::select! {
+            pushed = self.push(session, &|_| true, &place) => pushed?,
+            // Nothing but images has come there so far.
+            Ok(_) = lost.wait_for(|lost| *lost) => return Err((untouched, self.lock_lost().1)),
+        }
         drop(place);
         let pinned = self.rollout.record.pin(id, engine, &self.plan, &self.wanted, &self.ours).await;
         pinned.map_err(|e| self.failed(untouched, &e, e.hint()))?;
